@@ -1,0 +1,121 @@
+//! An instant in, its day out. Hours are hours of UTC; days begin at `day_start` in the plant's time zone and have 23 to 25 hours.
+
+use crate::event::Stamp;
+use jiff::{ToSpan, civil::Date, civil::Time, tz::TimeZone};
+
+/// Which instant belongs to which window. Shifts and breaks will stand here too.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    zone: TimeZone,
+    day_start: Time,
+}
+
+/// One window of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// Never depends on a clock change: local start date of a day, UTC start of an hour.
+    pub id: String,
+    /// First instant.
+    pub from: Stamp,
+    /// First instant after.
+    pub to: Stamp,
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Calendar {
+    /// Days of `zone` that begin at `day_start`.
+    pub fn new(zone: TimeZone, day_start: Time) -> Calendar {
+        Calendar { zone, day_start }
+    }
+
+    /// The zone's name, `Europe/Berlin`.
+    pub fn zone(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
+    }
+
+    /// The day that holds `at`.
+    pub fn day(&self, at: Stamp) -> Period {
+        let local = timestamp(at).to_zoned_datetime(self.zone.clone());
+        let mut date = local.date();
+        if self.start_of(date) > at {
+            date = date.saturating_sub(1.day());
+        } else if self.start_of(date.saturating_add(1.day())) <= at {
+            date = date.saturating_add(1.day());
+        }
+        Period { id: date.to_string(), from: self.start_of(date), to: self.start_of(date.saturating_add(1.day())) }
+    }
+
+    /// The hour of UTC that holds `at`.
+    pub fn hour(&self, at: Stamp) -> Period {
+        let from = Stamp::from_ms(at.ms().div_euclid(HOUR_MS) * HOUR_MS);
+        let id = timestamp(from).strftime("%Y-%m-%dT%H:%MZ").to_string();
+        Period { id, from, to: from.plus(HOUR_MS) }
+    }
+
+    /// The first window edge after `at`: the next hour or day.
+    pub fn next_edge(&self, at: Stamp) -> Stamp {
+        self.hour(at).to.min(self.day(at).to)
+    }
+
+    fn start_of(&self, date: Date) -> Stamp {
+        // `compatible`: a time that the clock change skips is moved behind it.
+        match date.to_datetime(self.day_start).to_zoned_datetime(self.zone.clone()) {
+            Ok(start) => Stamp::from_ms(start.timestamp().as_millisecond()),
+            Err(_) => Stamp::MAX,
+        }
+    }
+}
+
+fn timestamp(at: Stamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at.ms()).unwrap_or(if at.ms() < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn berlin(day_start: &str) -> Calendar {
+        Calendar::new(TimeZone::get("Europe/Berlin").unwrap(), day_start.parse().unwrap())
+    }
+
+    fn at(text: &str) -> Stamp {
+        Stamp::from_ms(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn a_day_begins_at_local_midnight() {
+        let day = berlin("00:00").day(at("2026-11-23T06:14:03Z"));
+        assert_eq!(
+            day,
+            Period { id: "2026-11-23".into(), from: at("2026-11-22T23:00:00Z"), to: at("2026-11-23T23:00:00Z") }
+        );
+    }
+
+    #[test]
+    fn the_days_of_the_clock_change_have_23_and_25_hours() {
+        let spring = berlin("00:00").day(at("2026-03-29T10:00:00Z"));
+        assert_eq!(spring.to.since(spring.from), 23 * HOUR_MS);
+        let autumn = berlin("00:00").day(at("2026-10-25T10:00:00Z"));
+        assert_eq!(autumn.to.since(autumn.from), 25 * HOUR_MS);
+    }
+
+    #[test]
+    fn a_night_shift_lies_wholly_in_the_day_that_it_began_in() {
+        let calendar = berlin("06:00");
+        assert_eq!(calendar.day(at("2026-11-24T04:59:59Z")).id, "2026-11-23");
+        assert_eq!(calendar.day(at("2026-11-24T05:00:00Z")).id, "2026-11-24");
+    }
+
+    #[test]
+    fn edges_are_hours_of_utc_and_days_of_the_zone() {
+        let kolkata = Calendar::new(TimeZone::get("Asia/Kolkata").unwrap(), Time::midnight());
+        assert_eq!(kolkata.next_edge(at("2026-11-23T18:10:00Z")), at("2026-11-23T18:30:00Z"), "midnight in Kolkata");
+        assert_eq!(kolkata.next_edge(at("2026-11-23T18:30:00Z")), at("2026-11-23T19:00:00Z"));
+        assert_eq!(kolkata.hour(at("2026-11-23T18:10:00Z")).id, "2026-11-23T18:00Z");
+    }
+}

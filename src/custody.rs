@@ -1,0 +1,3 @@
+//! Events in, proof of their delivery out: hash chain, cursor, flight.
+
+pub mod chain;

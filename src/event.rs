@@ -1,0 +1,75 @@
+//! The words of the house: what was seen, what happened, and how it is named. No logic lives here.
+//!
+//! [`Event`] is what happened: an enum with one variant a ledger, each carrying the whole record after it,
+//! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
+
+pub mod id;
+pub mod notice;
+pub mod part;
+pub mod stamp;
+pub mod stop;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use stamp::Stamp;
+
+/// What happened, one variant a ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A machine changed its state, or a downtime was opened, updated or closed.
+    Stop(stop::Event),
+    /// Parts were counted.
+    Part(part::Event),
+    /// Somebody should know.
+    Notice(notice::Event),
+}
+
+impl Event {
+    /// The kind: the second word of the event's type and the last of its topic.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Stop(stop::Event::State(_)) => "state",
+            Event::Stop(stop::Event::Downtime(_)) => "downtime",
+            Event::Part(_) => "production",
+            Event::Notice(_) => "notice",
+        }
+    }
+
+    /// The event's own time: what its stamp says, not when it was written.
+    pub fn time(&self) -> Stamp {
+        match self {
+            Event::Stop(event) => event.time(),
+            Event::Part(part::Event::Counted(counted)) => counted.to,
+            Event::Notice(notice) => notice.at,
+        }
+    }
+
+    /// The machine that it is about; `None` for the gateway's own.
+    pub fn machine(&self) -> Option<&str> {
+        match self {
+            Event::Stop(stop::Event::State(change)) => Some(&change.machine),
+            Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
+            Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
+            Event::Notice(notice) => notice.machine.as_deref(),
+        }
+    }
+}
+
+/// An event with its place in the gateway's one sequence: what the journal keeps and the world is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// From 1 in each epoch, gap-free per gateway.
+    pub sequence: u64,
+    /// From 1, raised when a journal was lost or restored.
+    pub epoch: u32,
+    /// From 1 in each epoch, gap-free per topic.
+    pub topic_sequence: u64,
+    /// CloudEvents `id`.
+    pub id: Uuid,
+    /// When the gateway decided it.
+    pub recorded: Stamp,
+    /// What happened.
+    pub event: Event,
+}

@@ -1,0 +1,35 @@
+//! The words of the notice ledger: what somebody should know, with its range in time.
+
+use super::Stamp;
+use serde::{Deserialize, Serialize};
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Figures may be touched.
+    Warning,
+    /// Something was lost or is not working.
+    Error,
+}
+
+/// `andon.notice.raised.v1`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it was seen.
+    pub at: Stamp,
+    /// The machine concerned; `None` for the gateway as a whole.
+    pub machine: Option<String>,
+    /// A word for programs, `plc_lost`.
+    pub code: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// A sentence for people.
+    pub text: String,
+    /// The range that it is about.
+    pub from: Option<Stamp>,
+    /// Its end.
+    pub to: Option<Stamp>,
+}

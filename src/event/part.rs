@@ -1,0 +1,63 @@
+//! The words of the part ledger: cumulative counts, and the moments at which they are told.
+
+use super::Stamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Parts, cumulative since the machine's first mark. `total` = `good` + `reject` + `rework`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// All parts.
+    pub total: i64,
+    /// Good the first time.
+    pub good: i64,
+    /// Scrapped.
+    pub reject: i64,
+    /// To be worked over.
+    pub rework: i64,
+    /// Those of `total` that appeared after an unknown gap or outside planned time.
+    pub outside_total: i64,
+    /// Those of `good` that did.
+    pub outside_good: i64,
+}
+
+/// Why counts were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The first mark of a counter, and from then on as time goes by.
+    Interval,
+    /// An hour, day, shift or order ended.
+    Edge,
+    /// A counter was set by hand, reset or implausible.
+    Adjustment,
+}
+
+/// Raw counter values by point name, as the PLC held them.
+pub type Raw = BTreeMap<String, i64>;
+
+/// What the part ledger tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// `andon.production.counted.v1`
+    Counted(Counted),
+}
+
+/// The counts at `to`: parts that showed before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The machine's id.
+    pub machine: String,
+    /// `to` of the one before.
+    pub from: Stamp,
+    /// Parts that showed before this moment are in.
+    pub to: Stamp,
+    /// Cumulative.
+    pub counts: Counts,
+    /// The counters themselves.
+    pub raw: Raw,
+    /// Why now.
+    pub why: Why,
+}

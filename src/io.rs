@@ -1,0 +1,5 @@
+//! Where the program touches the world: PLCs, disk, broker, clock, systemd. Nothing here knows what a stop is.
+
+pub mod journal;
+pub mod mqtt;
+pub mod plc;

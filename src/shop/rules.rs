@@ -1,0 +1,115 @@
+//! The configuration as the shop needs it: every reference resolved, every default filled in. Changes only by a restart.
+
+use crate::{
+    books::{Calendar, Convention, Ideal},
+    event::stop::{Class, CountsIn},
+    signal::PointIx,
+};
+
+/// Everything that the shop is told before it opens.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// `[gateway] id`
+    pub gateway: String,
+    /// `[gateway] path`
+    pub path: String,
+    /// Which instant belongs to which day.
+    pub calendar: Calendar,
+    /// Where losses go.
+    pub convention: Convention,
+    /// `[[reason]]`, in order.
+    pub reasons: Vec<ReasonRule>,
+    /// `[[machine]]`, in order.
+    pub machines: Vec<MachineRules>,
+}
+
+/// One `[[reason]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReasonRule {
+    /// `mech.jam`
+    pub code: String,
+    /// For people.
+    pub text: String,
+    /// Its class.
+    pub class: Class,
+    /// Where it counts, if it says so itself; else by class and convention.
+    pub counts_in: Option<CountsIn>,
+    /// PLC fault codes that name it; never 0.
+    pub faults: Vec<i64>,
+    /// Machines that `faults` is limited to; empty: all.
+    pub machines: Vec<String>,
+}
+
+/// One `[[machine]]`. Durations in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineRules {
+    /// Its id.
+    pub id: String,
+    /// Its line.
+    pub line: String,
+    /// Its key in the CMMS.
+    pub asset: String,
+    /// Time per part.
+    pub ideal: Option<Ideal>,
+    /// What says that it runs.
+    pub run: RunRule,
+    /// What counts its parts.
+    pub counters: Counters,
+    /// The PLC's fault code; 0 for none.
+    pub fault: Option<PointIx>,
+    /// A still edge must hold so long.
+    pub debounce_ms: i64,
+    /// A running edge must hold so long.
+    pub debounce_run_ms: i64,
+    /// From here on a stop is a downtime.
+    pub short_stop_ms: i64,
+    /// A downtime opens at once when the PLC names a fault: `open_at = "fault"`.
+    pub open_at_fault: bool,
+    /// Silence after which the state is unknown; `None` for `"off"`: only a failed read is, at once.
+    pub no_data_ms: Option<i64>,
+    /// Poll interval of the point that decides the state: the uncertainty of an edge.
+    pub poll_ms: i64,
+    /// Plausible most parts in a time, as time per part; `None`: half the modulus a reading.
+    pub max_rate: Option<Ideal>,
+    /// Parts that one count stands for.
+    pub parts_per_cycle: i64,
+}
+
+/// What says that a machine runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunRule {
+    /// A run signal; true after the last true sample for `hold_ms`.
+    Signal {
+        /// The point.
+        point: PointIx,
+        /// A blinking lamp is lit as long.
+        hold_ms: i64,
+    },
+    /// Parts: it stands from `stop_after_ms` without one on, dated last part + one ideal cycle.
+    Counts {
+        /// Time without a part.
+        stop_after_ms: i64,
+    },
+}
+
+/// Which counters a machine has: any two, or `total` alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// All parts.
+    pub total: Option<Counter>,
+    /// Good parts.
+    pub good: Option<Counter>,
+    /// Scrap.
+    pub reject: Option<Counter>,
+}
+
+/// One cumulative counter of a PLC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counter {
+    /// Where it is read.
+    pub point: PointIx,
+    /// The point's name, for `raw`.
+    pub name: String,
+    /// It starts at 0 again after so many.
+    pub modulus: i64,
+}

@@ -1,0 +1,5 @@
+//! Registers in, readings out, and from readings the edges of a machine: going, standing, unknown.
+
+pub mod point;
+
+pub use point::{Bad, Observation, Point, PointIx, Reading, Value};
