@@ -1,9 +1,12 @@
 //! What happened in, figures out: intervals, windows, tallies, OEE, losses. Live pictures and reports use the very same code.
 
+pub mod book;
 pub mod calendar;
-pub mod ideal;
 pub mod loss;
+pub mod window;
 
+pub use crate::event::Ideal;
+pub use book::{Book, Interval, Reading};
 pub use calendar::Calendar;
-pub use ideal::Ideal;
 pub use loss::Convention;
+pub use window::{Kpi, Loss, Measure, Share, Window};

@@ -4,6 +4,7 @@
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
 pub mod id;
+pub mod ideal;
 pub mod notice;
 pub mod part;
 pub mod stamp;
@@ -12,6 +13,7 @@ pub mod stop;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use ideal::Ideal;
 pub use stamp::Stamp;
 
 /// What happened, one variant a ledger.
@@ -66,6 +68,8 @@ pub struct Told {
     pub epoch: u32,
     /// From 1 in each epoch, gap-free per topic.
     pub topic_sequence: u64,
+    /// `line-2/press-7/downtime`; the gateway's own: `_gateway/gw-hall-3/notice`.
+    pub topic: String,
     /// CloudEvents `id`.
     pub id: Uuid,
     /// When the gateway decided it.

@@ -1,3 +1,325 @@
 //! Observations in, events out: what the machines did, decided purely.
+//!
+//! `run`, `replay` and every test call the same [`Shop::turn`]. [`Known`] is the fold of the events told and changes only
+//! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
+pub mod known;
+pub mod part;
 pub mod rules;
+pub mod seen;
+pub mod stop;
+
+use crate::{
+    event::{
+        Event, Stamp, Told,
+        id::{Role, mint},
+        notice,
+        part::{Counts, Why},
+    },
+    signal::{Observation, PointIx, motion::Edge},
+};
+pub use known::Known;
+pub use rules::Rules;
+use rules::{MachineRules, RunRule};
+use seen::{Seen, SeenMark, Use};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What comes into the shop.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A PLC was looked at.
+    Observed(&'a Observation),
+    /// Time went by.
+    Tick,
+    /// Machines of which nothing was read yet are unknown from here on.
+    Begin,
+    /// The last row of a recording: its values change nothing but counts, then the books are closed.
+    Closed(&'a Observation),
+    /// Another room has something to say.
+    Notice(&'a notice::Event),
+}
+
+/// What one turn gave.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// In order.
+    pub told: Vec<Told>,
+    /// A counter was seen for the first time: its mark must be durable at once.
+    pub is_mark_due: bool,
+}
+
+/// All that must survive a crash beside the events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Marks {
+    /// As of.
+    pub at: Stamp,
+    /// The last event then.
+    pub sequence: u64,
+    /// By machine id.
+    pub machines: BTreeMap<String, SeenMark>,
+}
+
+/// The machines of one gateway.
+pub struct Shop {
+    rules: Arc<Rules>,
+    known: Known,
+    seen: Vec<Seen>,
+    /// By point: the machines that use it, and as what.
+    uses: Vec<Vec<(usize, Use)>>,
+    touched: Vec<usize>,
+    edges: Vec<Edge>,
+    /// No machine needs a tick before.
+    next_wake: Stamp,
+    /// The next window edge of the calendar; `MIN` before the first input.
+    next_edge: Stamp,
+    /// The latest moment that was an input.
+    now: Stamp,
+}
+
+/// Where one turn is decided: each event is applied as it is told.
+pub struct Desk<'a> {
+    rules: &'a Rules,
+    known: &'a mut Known,
+    told: Vec<Told>,
+    is_mark_due: bool,
+    edges: Vec<Edge>,
+    now: Stamp,
+}
+
+impl Desk<'_> {
+    /// Gives the event its place in the sequence, applies it and keeps it to be told.
+    fn tell(&mut self, event: Event) {
+        let sequence = self.known.next_sequence;
+        let topic = match event.machine().and_then(|id| self.rules.machines.iter().find(|machine| machine.id == id)) {
+            Some(machine) => format!("{}/{}/{}", machine.line, machine.id, event.kind()),
+            None => format!("_gateway/{}/{}", self.rules.gateway, event.kind()),
+        };
+        let told = Told {
+            sequence,
+            epoch: self.known.epoch,
+            topic_sequence: self.known.topics.get(&topic).map_or(1, |last| last + 1),
+            id: mint(&self.rules.gateway, self.known.epoch, sequence, Role::Event, event.time()),
+            topic,
+            recorded: self.now,
+            event,
+        };
+        self.known.apply(&told);
+        self.told.push(told);
+    }
+
+    /// An id for what the next event names first.
+    fn mint(&self, role: Role, time: Stamp) -> uuid::Uuid {
+        mint(&self.rules.gateway, self.known.epoch, self.known.next_sequence, role, time)
+    }
+
+    fn notice(&mut self, machine: Option<&str>, code: &str, severity: notice::Severity, text: String) {
+        let machine = machine.map(str::to_owned);
+        self.tell(Event::Notice(notice::Event {
+            at: self.now,
+            machine,
+            code: code.to_owned(),
+            severity,
+            text,
+            from: None,
+            to: None,
+        }));
+    }
+}
+
+impl Shop {
+    /// Opens with what the journal knows and the latest marks; both empty for a new gateway.
+    pub fn open(rules: Arc<Rules>, known: Known, marks: &Marks) -> Shop {
+        let mut uses: Vec<Vec<(usize, Use)>> = Vec::new();
+        let mut link = |point: PointIx, index: usize, what: Use| {
+            if uses.len() <= point.0 {
+                uses.resize(point.0 + 1, Vec::new());
+            }
+            uses[point.0].push((index, what));
+        };
+        let mut seen = Vec::with_capacity(rules.machines.len());
+        for (index, machine) in rules.machines.iter().enumerate() {
+            let mut one = Seen::new(machine);
+            let remembered = (known.machines.get(&machine.id), marks.machines.get(&machine.id));
+            if remembered != (None, None) {
+                let (empty_known, empty_mark) = (known::Machine::default(), SeenMark::default());
+                one.resume(machine, remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
+            }
+            let by_counts = matches!(machine.run, RunRule::Counts { .. });
+            let deciding = one.parts.points().map(|(_, role)| role).next();
+            for (point, role) in one.parts.points() {
+                link(point, index, Use::Count(role, by_counts && Some(role) == deciding));
+            }
+            if let RunRule::Signal { point, .. } = machine.run {
+                link(point, index, Use::Run);
+            }
+            if let Some(point) = machine.fault {
+                link(point, index, Use::Fault);
+            }
+            seen.push(one);
+        }
+        Shop {
+            rules,
+            known,
+            seen,
+            uses,
+            touched: Vec::new(),
+            edges: Vec::new(),
+            next_wake: Stamp::MIN,
+            next_edge: Stamp::MIN,
+            now: Stamp::MIN,
+        }
+    }
+
+    /// One input at `now`, which never runs backwards: first everything that was due by then, in the order of its time.
+    pub fn turn(&mut self, input: Input<'_>, now: Stamp) -> Turn {
+        let now = now.max(self.now);
+        self.now = now;
+        let mut desk = Desk {
+            rules: &self.rules,
+            known: &mut self.known,
+            told: Vec::new(),
+            is_mark_due: false,
+            edges: std::mem::take(&mut self.edges),
+            now,
+        };
+        if self.next_edge == Stamp::MIN {
+            self.next_edge = desk.rules.calendar.next_edge(now);
+        }
+        if self.next_wake.min(self.next_edge) <= now {
+            (self.next_wake, self.next_edge) = wake(&mut desk, &mut self.seen, self.next_edge, now);
+        }
+        match input {
+            Input::Observed(observation) => {
+                let wake = look(&mut desk, &mut self.seen, &self.uses, &mut self.touched, observation, now, false);
+                self.next_wake = self.next_wake.min(wake);
+            }
+            Input::Closed(observation) => {
+                look(&mut desk, &mut self.seen, &self.uses, &mut self.touched, observation, now, true);
+                for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
+                    seen.close(&mut desk, rules, now);
+                }
+            }
+            Input::Begin => {
+                for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
+                    seen.begin(&mut desk, rules, now);
+                }
+            }
+            Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
+            Input::Tick => {}
+        }
+        self.edges = desk.edges;
+        Turn { told: desk.told, is_mark_due: desk.is_mark_due }
+    }
+
+    /// When the next tick is due.
+    pub fn next_wake(&self) -> Stamp {
+        self.next_wake.min(self.next_edge)
+    }
+
+    /// The fold of all events told.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// What the shop was told before it opened.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// What of the machines must survive a crash now.
+    pub fn marks(&self) -> Marks {
+        let machines = self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark()));
+        Marks { at: self.now, sequence: self.known.last_sequence(), machines: machines.collect() }
+    }
+
+    /// The machines with what was last seen of them.
+    pub fn machines(&self) -> impl Iterator<Item = Machine<'_>> {
+        self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| Machine {
+            rules,
+            known: self.known.machines.get(&rules.id),
+            seen,
+        })
+    }
+}
+
+/// One machine, to look at.
+#[derive(Clone, Copy)]
+pub struct Machine<'a> {
+    /// Its rules.
+    pub rules: &'a MachineRules,
+    /// What was told of it.
+    pub known: Option<&'a known::Machine>,
+    seen: &'a Seen,
+}
+
+impl Machine<'_> {
+    /// Cumulative, as seen.
+    pub fn counts(&self) -> &Counts {
+        self.seen.parts.counts()
+    }
+
+    /// The fault code shown now, 0 for none.
+    pub fn fault(&self) -> i64 {
+        self.seen.fault()
+    }
+
+    /// Whether parts are counted at all.
+    pub fn has_counter(&self) -> bool {
+        self.seen.parts.has_counter()
+    }
+}
+
+/// Everything that is due by `now`, in the order of its time; a window edge before a machine's deadline.
+fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], mut next_edge: Stamp, now: Stamp) -> (Stamp, Stamp) {
+    let rules = desk.rules;
+    loop {
+        let first = seen.iter().map(Seen::next_wake).enumerate().min_by_key(|(_, wake)| *wake);
+        let (index, due) = first.unwrap_or((0, Stamp::MAX));
+        let at = due.min(next_edge);
+        if at > now {
+            desk.now = now;
+            return (due, next_edge);
+        }
+        desk.now = at;
+        if next_edge <= due {
+            for (seen, rules) in seen.iter().zip(&rules.machines) {
+                seen.parts.tell(desk, rules, next_edge, Why::Edge);
+            }
+            next_edge = rules.calendar.next_edge(next_edge);
+        } else {
+            seen[index].tick(desk, &rules.machines[index], at);
+        }
+    }
+}
+
+/// Hands out the readings, then lets each machine that got one see. Gives the earliest wake-up of those.
+fn look(
+    desk: &mut Desk<'_>,
+    seen: &mut [Seen],
+    uses: &[Vec<(usize, Use)>],
+    touched: &mut Vec<usize>,
+    observation: &Observation,
+    now: Stamp,
+    is_last: bool,
+) -> Stamp {
+    for (point, reading) in &observation.readings {
+        for (index, what) in uses.get(point.0).into_iter().flatten() {
+            seen[*index].receive(*what, reading);
+            if !touched.contains(index) {
+                touched.push(*index);
+            }
+        }
+    }
+    touched.sort_unstable();
+    let mut next_wake = Stamp::MAX;
+    for index in touched.drain(..) {
+        seen[index].see(desk, &desk.rules.machines[index], now, is_last);
+        next_wake = next_wake.min(seen[index].next_wake());
+    }
+    next_wake
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! Registers in, readings out, and from readings the edges of a machine: going, standing, unknown.
 
+pub mod counter;
+pub mod motion;
+pub mod pace;
 pub mod point;
 
 pub use point::{Bad, Observation, Point, PointIx, Reading, Value};

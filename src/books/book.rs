@@ -1,0 +1,213 @@
+//! Events of one machine in, its history out: intervals without gap or overlap, stops, count readings.
+
+use super::calendar::Calendar;
+use crate::event::{
+    Event, Stamp,
+    part::{self, Counts},
+    stop::{self, CountsIn, Going, State, Stop},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// From `from` until the next interval, the machine was `going`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// First instant.
+    pub from: Stamp,
+    /// What the signals said.
+    pub going: Going,
+    /// The stop that it stood in.
+    pub stop: Option<Uuid>,
+}
+
+/// The counts of all parts that showed before `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Exclusive.
+    pub at: Stamp,
+    /// Cumulative.
+    pub counts: Counts,
+}
+
+/// What one machine did, as far as it is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Book {
+    /// In order; each ends where the next begins, the last is open.
+    pub intervals: Vec<Interval>,
+    /// In order of their start.
+    pub stops: Vec<Stop>,
+    /// In order.
+    pub readings: Vec<Reading>,
+}
+
+/// A piece of an interval inside a span.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    /// First instant.
+    pub from: Stamp,
+    /// First instant after.
+    pub to: Stamp,
+    /// What the signals said.
+    pub going: Going,
+    /// The stop that it stood in.
+    pub stop: Option<Uuid>,
+}
+
+impl Piece {
+    /// Its length.
+    pub fn ms(&self) -> i64 {
+        self.to.since(self.from)
+    }
+}
+
+impl Book {
+    /// Enters one event. Every rule was decided before; this only writes down.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Stop(stop::Event::State(change)) => {
+                if self.readings.is_empty() {
+                    self.readings.push(Reading { at: change.since, counts: Counts::default() });
+                }
+                for stop in [&change.ended, &change.stop].into_iter().flatten() {
+                    self.enter_stop(stop);
+                }
+                let stop = change.stop.as_ref().filter(|_| change.going == Going::Still).map(|stop| stop.stop_id);
+                self.enter_interval(Interval { from: change.since, going: change.going, stop });
+                self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts });
+            }
+            Event::Stop(stop::Event::Downtime(downtime)) => self.enter_stop(&downtime.stop),
+            Event::Part(part::Event::Counted(counted)) => {
+                self.enter_reading(Reading { at: counted.to, counts: counted.counts });
+            }
+            Event::Notice(_) => {}
+        }
+    }
+
+    /// Forgets what ended before `before`; a stop that was open then or later keeps all its intervals.
+    pub fn trim(&mut self, before: Stamp) {
+        self.stops.retain(|stop| stop.ended_at.is_none_or(|ended| ended >= before));
+        let before = self.stops.first().map_or(before, |stop| stop.started_at.min(before));
+        let keep_from = |froms: &dyn Fn(usize) -> Option<Stamp>| {
+            let mut first = 0;
+            while froms(first + 1).is_some_and(|next| next <= before) {
+                first += 1;
+            }
+            first
+        };
+        let first = keep_from(&|index| self.intervals.get(index).map(|interval| interval.from));
+        self.intervals.drain(..first.min(self.intervals.len()));
+        let first = keep_from(&|index| self.readings.get(index).map(|reading| reading.at));
+        self.readings.drain(..first.min(self.readings.len()));
+    }
+
+    /// When the first interval begins.
+    pub fn begins(&self) -> Option<Stamp> {
+        self.intervals.first().map(|interval| interval.from)
+    }
+
+    /// The intervals inside `[from, to)`, cut to it, in order; the last one lasts until `to`.
+    pub fn pieces(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Piece> + '_ {
+        let first = self.intervals.partition_point(|interval| interval.from <= from).saturating_sub(1);
+        (first..self.intervals.len()).filter_map(move |index| {
+            let interval = self.intervals[index];
+            let end = self.intervals.get(index + 1).map_or(to, |next| next.from);
+            let piece =
+                Piece { from: interval.from.max(from), to: end.min(to), going: interval.going, stop: interval.stop };
+            (piece.from < piece.to).then_some(piece)
+        })
+    }
+
+    /// The record of the stop that a piece stands in: the last one that had begun by then.
+    pub fn stop_of(&self, piece: &Piece) -> Option<&Stop> {
+        let begun = self.stops.partition_point(|stop| stop.started_at <= piece.from);
+        self.stops[..begun].last().filter(|stop| Some(stop.stop_id) == piece.stop)
+    }
+
+    /// The stop that has not ended.
+    pub fn open_stop(&self) -> Option<&Stop> {
+        self.stops.last().filter(|stop| stop.ended_at.is_none())
+    }
+
+    /// Brings `duration_ms`, `unknown_ms` and the shares of `stop` up to `until`.
+    pub fn measure(&self, stop: &mut Stop, until: Stamp, calendar: &Calendar) {
+        stop.duration_ms = 0;
+        stop.unknown_ms = 0;
+        stop.shares.clear();
+        for piece in self.pieces(stop.started_at, until) {
+            let mut from = piece.from;
+            while from < piece.to {
+                let day = calendar.day(from);
+                let to = day.to.min(piece.to);
+                if stop.shares.last().is_none_or(|share| share.shift != day.id) {
+                    stop.shares.push(stop::Share { shift: day.id, order: None, duration_ms: 0, unknown_ms: 0 });
+                }
+                if let Some(share) = stop.shares.last_mut() {
+                    if piece.going == Going::Unknown {
+                        share.unknown_ms += to.since(from);
+                        stop.unknown_ms += to.since(from);
+                    } else {
+                        share.duration_ms += to.since(from);
+                        stop.duration_ms += to.since(from);
+                    }
+                }
+                from = to;
+            }
+        }
+    }
+
+    /// Fewest and most parts that can have shown before `at`: equal where a reading stands at `at`, or nothing was
+    /// counted between the readings around it.
+    pub fn counts_before(&self, at: Stamp) -> (Counts, Counts) {
+        let after = self.readings.partition_point(|reading| reading.at <= at);
+        let next = self.readings.get(after).map(|reading| reading.counts);
+        let Some(last) = after.checked_sub(1).map(|index| self.readings[index]) else {
+            return (Counts::default(), next.unwrap_or_default());
+        };
+        let exact = last.at == at || next.is_none();
+        (last.counts, if exact { last.counts } else { next.unwrap_or(last.counts) })
+    }
+
+    fn enter_stop(&mut self, stop: &Stop) {
+        match self.stops.iter_mut().rev().find(|known| known.stop_id == stop.stop_id) {
+            Some(known) => known.clone_from(stop),
+            None => self.stops.push(stop.clone()),
+        }
+    }
+
+    /// An interval takes the place of all that began at or after it: an edge is dated back, a gap may have been run through.
+    fn enter_interval(&mut self, interval: Interval) {
+        while self.intervals.last().is_some_and(|last| last.from >= interval.from) {
+            self.intervals.pop();
+        }
+        if self.intervals.last().is_none_or(|last| (last.going, last.stop) != (interval.going, interval.stop)) {
+            self.intervals.push(interval);
+        }
+    }
+
+    /// Of equal counts only the first and the last reading are kept: what stood still needs no more.
+    fn enter_reading(&mut self, reading: Reading) {
+        let [.., before, last] = self.readings.as_mut_slice() else {
+            self.readings.push(reading);
+            return;
+        };
+        if before.counts == last.counts && last.counts == reading.counts {
+            last.at = last.at.max(reading.at);
+        } else if last.at <= reading.at {
+            self.readings.push(reading);
+        }
+    }
+}
+
+/// The state of a machine that stands in `stop`.
+pub fn state_of(stop: &Stop) -> State {
+    use stop::Class::{Changeover, External, Planned};
+    match stop.class {
+        _ if stop.counts_in == CountsIn::None => State::Running,
+        Planned => State::PlannedStop,
+        Changeover => State::Changeover,
+        External => State::External,
+        _ if stop.downtime.is_some() => State::Down,
+        _ => State::ShortStop,
+    }
+}

@@ -1,0 +1,135 @@
+//! Told events in, all that the shop must remember out: a fold without rule, threshold, calendar or clock.
+
+use crate::{
+    books::Book,
+    event::{
+        Event, Stamp, Told,
+        part::{self, Counts, Raw},
+        stop::{self, Going, State},
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How far back a machine's book reaches beside its open stop: the longest day, and the hour before it. Milliseconds.
+const REMEMBER_MS: i64 = 27 * 3_600_000;
+
+/// A book is cut only when it reaches so much further back, so that the cutting costs nothing. Milliseconds.
+const TRIM_MS: i64 = 3_600_000;
+
+/// The fold of every event told in this epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// From 1.
+    pub epoch: u32,
+    /// The next event's.
+    pub next_sequence: u64,
+    /// The last `topic_sequence` by topic key.
+    pub topics: BTreeMap<String, u64>,
+    /// By id.
+    pub machines: BTreeMap<String, Machine>,
+}
+
+/// What is remembered of one machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    /// `None` before its first.
+    pub current: Option<Current>,
+    /// The last number given to a downtime.
+    pub last_number: u64,
+    /// The counts as last told, in whatever event.
+    pub told: Option<ToldCounts>,
+    /// `to` of the last production event.
+    pub counted_to: Option<Stamp>,
+    /// Its recent history.
+    pub book: Book,
+}
+
+/// The state that a machine is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    /// The word for it.
+    pub state: State,
+    /// What the signals say.
+    pub going: Going,
+    /// Since when.
+    pub since: Stamp,
+    /// When that was decided.
+    pub at: Stamp,
+    /// An open stop that is no downtime yet.
+    pub provisional: bool,
+}
+
+/// Counts with their raw counters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToldCounts {
+    /// As of.
+    pub at: Stamp,
+    /// Cumulative.
+    pub counts: Counts,
+    /// By point name.
+    pub raw: Raw,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known { epoch: 1, next_sequence: 1, topics: BTreeMap::new(), machines: BTreeMap::new() }
+    }
+}
+
+impl Known {
+    /// Enters one event.
+    pub fn apply(&mut self, told: &Told) {
+        self.epoch = told.epoch;
+        self.next_sequence = told.sequence + 1;
+        match self.topics.get_mut(&told.topic) {
+            Some(last) => *last = told.topic_sequence,
+            None => drop(self.topics.insert(told.topic.clone(), told.topic_sequence)),
+        }
+        let Some(id) = told.event.machine() else { return };
+        if !self.machines.contains_key(id) {
+            self.machines.insert(id.to_owned(), Machine::default());
+        }
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.apply(&told.event, told.recorded);
+        }
+    }
+
+    /// The sequence of the last event.
+    pub fn last_sequence(&self) -> u64 {
+        self.next_sequence - 1
+    }
+}
+
+impl Machine {
+    fn apply(&mut self, event: &Event, recorded: Stamp) {
+        self.book.apply(event);
+        match event {
+            Event::Stop(stop::Event::State(change)) => {
+                self.current = Some(Current {
+                    state: change.state,
+                    going: change.going,
+                    since: change.since,
+                    at: change.at,
+                    provisional: change.provisional,
+                });
+                self.told = Some(ToldCounts { at: change.at, counts: change.counts, raw: change.raw.clone() });
+            }
+            Event::Stop(stop::Event::Downtime(downtime)) => {
+                let number = downtime.stop.downtime.map_or(0, |downtime| downtime.number);
+                self.last_number = self.last_number.max(number);
+            }
+            Event::Part(part::Event::Counted(counted)) => {
+                self.counted_to = Some(counted.to);
+                self.told = Some(ToldCounts { at: counted.to, counts: counted.counts, raw: counted.raw.clone() });
+            }
+            Event::Notice(_) => {}
+        }
+        let keep = recorded.plus(-REMEMBER_MS);
+        if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
+            self.book.trim(keep);
+        }
+    }
+}

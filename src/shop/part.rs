@@ -1,0 +1,235 @@
+//! Counter readings in, counts out: the ledger of parts.
+
+use super::{Desk, rules::MachineRules};
+use crate::{
+    event::{
+        Event, Stamp, notice,
+        part::{self, Counted, Counts, Raw, Why},
+    },
+    signal::{
+        PointIx,
+        counter::{Counter, CounterRule, Credit, Mark},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// Polls for which two counters may disagree before somebody is told.
+const DISAGREE_LOOKS: u32 = 10;
+
+/// What a counter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// All parts.
+    Total,
+    /// Good parts.
+    Good,
+    /// Scrap.
+    Reject,
+}
+
+/// One counter of a machine, and all that it was credited since its first mark.
+#[derive(Clone, Debug)]
+struct Tracked {
+    role: Role,
+    point: PointIx,
+    name: String,
+    counter: Counter,
+    parts: i64,
+}
+
+/// The parts of one machine, as far as they were seen.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    tracked: Vec<Tracked>,
+    parts_per_cycle: i64,
+    counts: Counts,
+    /// The first mark.
+    since: Option<Stamp>,
+    /// Looks for which the counters disagreed.
+    disagree_looks: u32,
+}
+
+/// The durable part of what was seen: marks are rewritten every second, so that a crash loses no part.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PartMark {
+    /// When the first counter was first seen.
+    pub since: Option<Stamp>,
+    /// Cumulative.
+    pub counts: Counts,
+    /// In the order total, good, reject.
+    pub counters: Vec<CounterMark>,
+}
+
+/// One counter's last believed value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CounterMark {
+    /// The point.
+    pub name: String,
+    /// As the PLC held it.
+    pub raw: i64,
+    /// When.
+    pub at: Stamp,
+    /// Credited since the first mark.
+    pub parts: i64,
+}
+
+/// What one look at a machine's counters gave.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// New parts.
+    pub parts: i64,
+    /// The first sight of a counter.
+    pub is_first: bool,
+    /// A reset or preset.
+    pub is_adjusted: bool,
+}
+
+impl Parts {
+    /// Never seen, or last seen at a mark.
+    pub fn new(rules: &MachineRules, mark: Option<&PartMark>) -> Parts {
+        let counters = &rules.counters;
+        let roles = [(Role::Total, &counters.total), (Role::Good, &counters.good), (Role::Reject, &counters.reject)];
+        let tracked = roles.into_iter().filter_map(|(role, counter)| {
+            let counter = counter.as_ref()?;
+            let mark = mark.and_then(|mark| mark.counters.iter().find(|mark| mark.name == counter.name));
+            // A plausible rate is given in parts, the counter counts cycles.
+            let max_rate = rules.max_rate.map(|rate| crate::event::Ideal {
+                ms: rate.ms.saturating_mul(rules.parts_per_cycle),
+                parts: rate.parts,
+            });
+            Some(Tracked {
+                role,
+                point: counter.point,
+                name: counter.name.clone(),
+                counter: Counter::new(
+                    CounterRule { modulus: counter.modulus, max_rate },
+                    mark.map(|mark| Mark { raw: mark.raw, at: mark.at }),
+                ),
+                parts: mark.map_or(0, |mark| mark.parts),
+            })
+        });
+        Parts {
+            tracked: tracked.collect(),
+            parts_per_cycle: rules.parts_per_cycle,
+            counts: mark.map(|mark| mark.counts).unwrap_or_default(),
+            since: mark.and_then(|mark| mark.since),
+            disagree_looks: 0,
+        }
+    }
+
+    /// The points with what they count.
+    pub fn points(&self) -> impl Iterator<Item = (PointIx, Role)> + '_ {
+        self.tracked.iter().map(|tracked| (tracked.point, tracked.role))
+    }
+
+    /// Whether parts are counted at all.
+    pub fn has_counter(&self) -> bool {
+        !self.tracked.is_empty()
+    }
+
+    /// Cumulative, as seen.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The counters themselves.
+    pub fn raw(&self) -> Raw {
+        let raw = |tracked: &Tracked| Some((tracked.name.clone(), tracked.counter.last()?.raw));
+        self.tracked.iter().filter_map(raw).collect()
+    }
+
+    /// What must survive.
+    pub fn mark(&self) -> PartMark {
+        let counters = self.tracked.iter().filter_map(|tracked| {
+            let last = tracked.counter.last()?;
+            Some(CounterMark { name: tracked.name.clone(), raw: last.raw, at: last.at, parts: tracked.parts })
+        });
+        PartMark { since: self.since, counts: self.counts, counters: counters.collect() }
+    }
+
+    /// The oldest moment since which a part may be new at this look.
+    pub fn last_look(&self) -> Option<Stamp> {
+        self.tracked.iter().filter_map(|tracked| tracked.counter.last()).map(|mark| mark.at).min()
+    }
+
+    /// A look at some counters. Nothing is entered in the counts yet: whether the parts lie outside planned time
+    /// is decided by what the machine did.
+    pub fn see(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, raws: &[(Role, i64)], at: Stamp) -> Look {
+        let mut look = Look::default();
+        for tracked in &mut self.tracked {
+            let Some((_, raw)) = raws.iter().find(|(role, _)| *role == tracked.role) else { continue };
+            let credit = tracked.counter.see(*raw, at);
+            let parts = credit.cycles() * self.parts_per_cycle;
+            tracked.parts += parts;
+            match tracked.role {
+                Role::Total => look.parts = look.parts.max(parts),
+                Role::Good | Role::Reject => look.parts += parts,
+            }
+            match credit {
+                Credit::First => {
+                    look.is_first = true;
+                    self.since.get_or_insert(at);
+                }
+                Credit::Reset { from, to, .. } => {
+                    look.is_adjusted = true;
+                    let text =
+                        format!("{} fell from {from} to {to}: taken for a reset, {parts} parts counted", tracked.name);
+                    desk.notice(Some(&rules.id), "counter_reset", notice::Severity::Info, text);
+                }
+                Credit::Adjusted { from, to, .. } => {
+                    look.is_adjusted = true;
+                    let text = format!(
+                        "{} jumped from {from} to {to}: taken for a setting by hand, the jump is not counted",
+                        tracked.name
+                    );
+                    desk.notice(Some(&rules.id), "counter_adjusted", notice::Severity::Warning, text);
+                }
+                Credit::Cycles(_) | Credit::Doubt => {}
+            }
+        }
+        look
+    }
+
+    /// Enters what the last look credited. `outside`: after an unknown gap.
+    pub fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, outside: bool) {
+        let of = |role| self.tracked.iter().find(|tracked| tracked.role == role).map(|tracked| tracked.parts);
+        let before = self.counts;
+        let (good, reject, disagree) = match (of(Role::Total), of(Role::Good), of(Role::Reject)) {
+            (_, Some(good), Some(reject)) => (good, reject, false),
+            (Some(total), Some(good), None) => (good, before.reject.max(total - good), total - good < before.reject),
+            (Some(total), None, Some(reject)) => {
+                (before.good.max(total - reject), reject, total - reject < before.good)
+            }
+            (Some(total), None, None) => (total, 0, false),
+            (None, good, reject) => (good.unwrap_or(0), reject.unwrap_or(0), false),
+        };
+        self.counts.good = good;
+        self.counts.reject = reject;
+        self.counts.total = good + reject;
+        if outside {
+            self.counts.outside_total += self.counts.total - before.total;
+            self.counts.outside_good += good - before.good;
+        }
+        self.disagree_looks = if disagree { self.disagree_looks + 1 } else { 0 };
+        if self.disagree_looks == DISAGREE_LOOKS {
+            let text =
+                "its two counters contradict each other: the derived count would have fallen and is held".to_owned();
+            desk.notice(Some(&rules.id), "counters_disagree", notice::Severity::Warning, text);
+        }
+    }
+
+    /// Tells the counts of all parts that showed before `to`.
+    pub fn tell(&self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
+        let Some(since) = self.since else { return };
+        let from = desk.known.machines.get(&rules.id).and_then(|machine| machine.counted_to).unwrap_or(since);
+        desk.tell(Event::Part(part::Event::Counted(Counted {
+            machine: rules.id.clone(),
+            from,
+            to,
+            counts: self.counts,
+            raw: self.raw(),
+            why,
+        })));
+    }
+}

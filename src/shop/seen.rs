@@ -1,0 +1,453 @@
+//! Readings of one machine in, edges and credits out: all that is volatile and can be seen again.
+
+use super::{
+    Desk,
+    part::{PartMark, Parts, Role},
+    rules::{MachineRules, RunRule},
+    stop,
+};
+use crate::{
+    event::{
+        Stamp,
+        part::Why,
+        stop::{CountsIn, Going},
+    },
+    signal::{
+        Reading,
+        motion::{Edge, Motion, MotionRule},
+        pace::{Pace, PaceRule},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// A restart is bridged like missed polls up to so long where `no_data` is `"off"`. Milliseconds.
+const RESTART_BRIDGE_MS: i64 = 5_000;
+
+/// What decides whether the machine runs.
+#[derive(Clone, Debug)]
+enum Watch {
+    Signal { motion: Motion, hold_ms: i64, last_true: Option<Stamp> },
+    Counts(Pace),
+}
+
+impl Watch {
+    fn new(rules: &MachineRules, mark: WatchMark, settled: Option<Going>, last_good: Option<Stamp>) -> Watch {
+        match rules.run {
+            RunRule::Signal { hold_ms, .. } => {
+                let rule = MotionRule {
+                    debounce_ms: rules.debounce_ms,
+                    debounce_run_ms: rules.debounce_run_ms,
+                    no_data_ms: rules.no_data_ms,
+                };
+                let motion = mark.motion.unwrap_or_default().resume(rule, settled, last_good);
+                Watch::Signal { motion, hold_ms, last_true: mark.last_true }
+            }
+            RunRule::Counts { stop_after_ms } => {
+                let rule = PaceRule {
+                    stop_after_ms,
+                    cycle_ms: rules.ideal.map_or(0, |ideal| ideal.time_ms(rules.parts_per_cycle)),
+                    no_data_ms: rules.no_data_ms,
+                };
+                Watch::Counts(mark.pace.unwrap_or_default().resume(rule, settled, last_good))
+            }
+        }
+    }
+
+    fn mark(&self) -> WatchMark {
+        match self {
+            Watch::Signal { motion, last_true, .. } => {
+                WatchMark { motion: Some(motion.clone()), pace: None, last_true: *last_true }
+            }
+            Watch::Counts(pace) => WatchMark { motion: None, pace: Some(pace.clone()), last_true: None },
+        }
+    }
+}
+
+/// What one observation says of one machine; `None`: nothing new.
+#[derive(Clone, Debug, Default)]
+pub struct Inbox {
+    /// The run signal; inner `None` is a failed read.
+    run: Option<Option<bool>>,
+    /// The fault code.
+    fault: Option<i64>,
+    /// Raw counters that were read.
+    raws: Vec<(Role, i64)>,
+    /// The counter that decides the state could not be read.
+    count_failed: bool,
+}
+
+/// What a point is to a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The run signal.
+    Run,
+    /// The fault code.
+    Fault,
+    /// A counter, and whether it decides the state.
+    Count(Role, bool),
+}
+
+/// One machine as far as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    watch: Watch,
+    /// Its counters.
+    pub parts: Parts,
+    fault: i64,
+    /// The first fault since a still edge was suspected.
+    first_fault: i64,
+    /// The first good look after the last gap: parts that came before it came unseen.
+    dark_until: Option<Stamp>,
+    parts_in_gap: bool,
+    /// The last good look before this start of the gateway.
+    before_restart: Option<Stamp>,
+    /// The last look at what decides the state.
+    last_good: Option<Stamp>,
+    /// When the open stop becomes a downtime.
+    due: Option<Stamp>,
+    inbox: Inbox,
+}
+
+/// What of a machine must survive a crash of the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeenMark {
+    /// The last good look at what decides the state.
+    pub last_good: Option<Stamp>,
+    /// Its counters.
+    pub parts: PartMark,
+    /// What decides the state, with an edge that waits for its confirmation.
+    pub watch: WatchMark,
+    /// The fault code shown, and the first one since the machine was suspected to stand.
+    pub faults: (i64, i64),
+    /// The first good look after the last gap.
+    pub dark_until: Option<Stamp>,
+    /// Parts came while nobody looked.
+    pub parts_in_gap: bool,
+}
+
+/// The one of the two that the machine has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WatchMark {
+    motion: Option<Motion>,
+    pace: Option<Pace>,
+    last_true: Option<Stamp>,
+}
+
+impl Seen {
+    /// A machine that was never seen.
+    pub fn new(rules: &MachineRules) -> Seen {
+        Seen {
+            watch: Watch::new(rules, WatchMark::default(), None, None),
+            parts: Parts::new(rules, None),
+            fault: 0,
+            first_fault: 0,
+            dark_until: None,
+            parts_in_gap: false,
+            before_restart: None,
+            last_good: None,
+            due: None,
+            inbox: Inbox::default(),
+        }
+    }
+
+    /// The gateway starts again: what the journal knows, and the latest mark.
+    pub fn resume(&mut self, rules: &MachineRules, machine: &super::known::Machine, mark: &SeenMark) {
+        let told_at = machine.current.map(|current| current.at.max(current.since));
+        let is_mark_newer = machine.told.as_ref().is_none_or(|told| {
+            mark.parts.counters.iter().all(|counter| counter.at >= told.at) || mark.last_good >= Some(told.at)
+        });
+        let mut parts = mark.parts.clone();
+        if let (false, Some(told)) = (is_mark_newer, &machine.told) {
+            parts.counts = told.counts;
+            for counter in &mut parts.counters {
+                let (raw, tracked) = (told.raw.get(&counter.name), &rules.counters);
+                let is = |of: &Option<super::rules::Counter>| of.as_ref().is_some_and(|of| of.name == counter.name);
+                let told_parts = match () {
+                    () if is(&tracked.total) => told.counts.total,
+                    () if is(&tracked.good) => told.counts.good,
+                    () => told.counts.reject,
+                };
+                if let Some(raw) = raw {
+                    (counter.raw, counter.at, counter.parts) = (*raw, told.at, told_parts);
+                }
+            }
+        }
+        self.parts = Parts::new(rules, Some(&parts));
+        self.last_good = mark.last_good.max(told_at);
+        self.before_restart = self.last_good;
+        let settled = machine.current.map(|current| current.going);
+        self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
+        (self.fault, self.first_fault) = mark.faults;
+        (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
+        self.due = stop::due(machine, rules);
+    }
+
+    /// What must survive.
+    pub fn mark(&self) -> SeenMark {
+        SeenMark {
+            last_good: self.last_good,
+            parts: self.parts.mark(),
+            watch: self.watch.mark(),
+            faults: (self.fault, self.first_fault),
+            dark_until: self.dark_until,
+            parts_in_gap: self.parts_in_gap,
+        }
+    }
+
+    /// Lays a reading in the inbox.
+    pub fn receive(&mut self, what: Use, reading: &Reading) {
+        let value = match reading {
+            Reading::Good(value) => Some(value),
+            Reading::Bad(_) => None,
+        };
+        match what {
+            Use::Run => self.inbox.run = Some(value.and_then(crate::signal::Value::as_bool)),
+            Use::Fault => self.inbox.fault = value.and_then(crate::signal::Value::as_int).or(self.inbox.fault),
+            Use::Count(role, decides) => match value.and_then(crate::signal::Value::as_int) {
+                Some(raw) => self.inbox.raws.push((role, raw)),
+                None => self.inbox.count_failed |= decides,
+            },
+        }
+    }
+
+    /// Works the inbox off. `is_last`: the last row of a recording, whose values change nothing but counts.
+    pub fn see(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp, is_last: bool) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        if let Some(away_since) = self.before_restart.take() {
+            self.miss_restart(desk, rules, away_since, at);
+        }
+        let was_blind = self.is_blind();
+        let last_look = self.parts.last_look();
+        let look = self.parts.see(desk, rules, &inbox.raws, at);
+
+        let is_back = was_blind && !is_last && self.shows_good(&inbox);
+        let ran_through = is_back && self.ran_through(desk, rules, &inbox, look.parts, at);
+        if is_back && !ran_through {
+            self.dark_until = Some(at);
+        }
+        let came_unseen = (was_blind || last_look < self.dark_until) && !ran_through;
+        if look.parts != 0 || look.is_first || look.is_adjusted {
+            self.parts_in_gap |= came_unseen && look.parts != 0;
+            self.parts.enter(desk, rules, came_unseen);
+        }
+        if look.is_first {
+            desk.is_mark_due = true;
+        }
+
+        let fault_before = self.fault;
+        if let Some(fault) = inbox.fault.filter(|_| !is_last) {
+            self.fault = fault;
+            if self.first_fault == 0 {
+                self.first_fault = fault;
+            }
+        }
+        if !is_last {
+            self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
+            if self.fault != fault_before && self.fault != 0 {
+                stop::fault(desk, rules, &self.around(), at);
+                self.refresh_due(desk, rules);
+            }
+        }
+        if !self.is_stopping() && !self.stands(desk, rules) {
+            self.first_fault = 0;
+        }
+        if look.is_adjusted {
+            self.parts.tell(desk, rules, at, Why::Adjustment);
+        }
+        inbox.run = None;
+        inbox.fault = None;
+        inbox.count_failed = false;
+        inbox.raws.clear();
+        self.inbox = inbox;
+        self.open_if_due(desk, rules, at);
+    }
+
+    /// Time went by.
+    pub fn tick(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        let mut edges = std::mem::take(&mut desk.edges);
+        match &mut self.watch {
+            Watch::Signal { motion, .. } => motion.tick(now, &mut edges),
+            Watch::Counts(pace) => pace.tick(now, &mut edges),
+        }
+        self.enter(desk, rules, edges);
+        self.open_if_due(desk, rules, now);
+    }
+
+    /// Nothing was ever read of it: unknown from here on.
+    pub fn begin(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp) {
+        if self.last_good.is_none() && !desk.known.machines.contains_key(&rules.id) {
+            let mut edges = std::mem::take(&mut desk.edges);
+            match &mut self.watch {
+                Watch::Signal { motion, .. } => motion.see(at, None, &mut edges),
+                Watch::Counts(pace) => pace.see(at, None, &mut edges),
+            }
+            self.enter(desk, rules, edges);
+        }
+    }
+
+    /// The recording ends: what was shown last held until now.
+    pub fn close(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        let mut edges = std::mem::take(&mut desk.edges);
+        match &mut self.watch {
+            Watch::Signal { motion, .. } => motion.close(now, &mut edges),
+            Watch::Counts(pace) => pace.close(now, &mut edges),
+        }
+        self.enter(desk, rules, edges);
+        self.open_if_due(desk, rules, now);
+    }
+
+    /// When a tick could change something.
+    pub fn next_wake(&self) -> Stamp {
+        let watch = match &self.watch {
+            Watch::Signal { motion, .. } => motion.next_wake(),
+            Watch::Counts(pace) => pace.next_wake(),
+        };
+        // Where silence is judged by time, only a look can make an open stop longer.
+        let due = self.due.filter(|due| self.horizon(*due) >= *due);
+        watch.min(due.unwrap_or(Stamp::MAX))
+    }
+
+    /// The fault code shown now, 0 for none.
+    pub fn fault(&self) -> i64 {
+        self.fault
+    }
+
+    /// The last look at what decides the state.
+    pub fn last_good(&self) -> Option<Stamp> {
+        self.last_good
+    }
+
+    fn watch_readings(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        inbox: &Inbox,
+        parts: i64,
+        at: Stamp,
+        ran_through: bool,
+    ) {
+        let mut edges = std::mem::take(&mut desk.edges);
+        let gap_from =
+            desk.known.machines.get(&rules.id).and_then(|machine| machine.current).map(|current| current.since);
+        let is_good = self.shows_good(inbox);
+        match (&mut self.watch, gap_from.filter(|_| ran_through)) {
+            (Watch::Signal { motion, .. }, Some(gap_from)) => motion.bridge(gap_from, at, &mut edges),
+            (Watch::Counts(pace), Some(gap_from)) => pace.bridge(gap_from, at, &mut edges),
+            (Watch::Signal { motion, hold_ms, last_true }, None) => {
+                if let Some(run) = inbox.run {
+                    let run = run.map(|run| {
+                        if run {
+                            *last_true = Some(at);
+                        }
+                        run || last_true.is_some_and(|last| at.since(last) < *hold_ms)
+                    });
+                    motion.see(at, run, &mut edges);
+                }
+            }
+            (Watch::Counts(pace), None) => {
+                if is_good {
+                    pace.see(at, Some(parts), &mut edges);
+                } else if inbox.count_failed {
+                    pace.see(at, None, &mut edges);
+                }
+            }
+        }
+        if is_good {
+            self.last_good = Some(at);
+        }
+        self.enter(desk, rules, edges);
+    }
+
+    fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, mut edges: Vec<Edge>) {
+        for edge in edges.drain(..) {
+            if edge.to == Going::Unknown {
+                self.parts_in_gap = false;
+            }
+            stop::edge(desk, rules, &self.around(), edge);
+            self.refresh_due(desk, rules);
+        }
+        desk.edges = edges;
+    }
+
+    fn open_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        if let Some(due) = self.due
+            && self.horizon(now) >= due
+        {
+            stop::open_downtime(desk, rules, &self.around(), due);
+            self.due = None;
+        }
+    }
+
+    /// The gateway itself was away: bridged like missed polls if it was short.
+    fn miss_restart(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, away_since: Stamp, at: Stamp) {
+        if rules.no_data_ms.is_none() && at.since(away_since) > RESTART_BRIDGE_MS {
+            let mut edges = std::mem::take(&mut desk.edges);
+            match &mut self.watch {
+                Watch::Signal { motion, .. } => motion.miss(away_since, &mut edges),
+                Watch::Counts(pace) => pace.miss(away_since, &mut edges),
+            }
+            self.enter(desk, rules, edges);
+        }
+    }
+
+    /// It ran before the gap and after it, and as many parts came as fit in: then it ran through.
+    fn ran_through(&self, desk: &Desk<'_>, rules: &MachineRules, inbox: &Inbox, parts: i64, at: Stamp) -> bool {
+        let Some((ideal, machine)) = rules.ideal.zip(desk.known.machines.get(&rules.id)) else { return false };
+        let [.., before, gap] = machine.book.intervals.as_slice() else { return false };
+        let runs = match self.watch {
+            Watch::Signal { .. } => inbox.run == Some(Some(true)),
+            Watch::Counts(_) => true,
+        };
+        let ran = before.going == Going::Running && gap.going == Going::Unknown;
+        ran && runs && parts > 0 && ideal.time_ms(parts) >= at.since(gap.from) - ideal.cycle_ms()
+    }
+
+    fn around(&self) -> stop::Around {
+        stop::Around {
+            fault: self.fault,
+            first_fault: self.first_fault,
+            parts_in_gap: self.parts_in_gap,
+            counts: *self.parts.counts(),
+            raw: self.parts.raw(),
+        }
+    }
+
+    fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
+        self.due = desk.known.machines.get(&rules.id).and_then(|machine| stop::due(machine, rules));
+    }
+
+    fn shows_good(&self, inbox: &Inbox) -> bool {
+        match self.watch {
+            Watch::Signal { .. } => matches!(inbox.run, Some(Some(_))),
+            Watch::Counts(_) => !inbox.raws.is_empty() && !inbox.count_failed,
+        }
+    }
+
+    fn stands(&self, desk: &Desk<'_>, rules: &MachineRules) -> bool {
+        let machine = desk.known.machines.get(&rules.id);
+        machine.is_some_and(|machine| machine.book.open_stop().is_some_and(|stop| stop.counts_in != CountsIn::None))
+    }
+
+    fn is_blind(&self) -> bool {
+        match &self.watch {
+            Watch::Signal { motion, .. } => motion.is_blind(),
+            Watch::Counts(pace) => pace.is_blind(),
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        match &self.watch {
+            Watch::Signal { motion, .. } => motion.is_stopping(),
+            Watch::Counts(_) => false,
+        }
+    }
+
+    fn horizon(&self, now: Stamp) -> Stamp {
+        match &self.watch {
+            Watch::Signal { motion, .. } => motion.horizon(now),
+            Watch::Counts(pace) => pace.horizon(now),
+        }
+    }
+}

@@ -1,0 +1,801 @@
+//! Strip charts: one column is one second, a character is what the PLC shows. What the shop tells stands beside it.
+
+use super::{
+    rules::{Counter, Counters, ReasonRule},
+    *,
+};
+use crate::{
+    books::{Book, Calendar, Convention, Ideal, Measure, Window},
+    event::{
+        part,
+        stop::{self, Change, Class, State},
+    },
+    signal::{Bad, Reading, Value},
+};
+use expect_test::{Expect, expect};
+use jiff::{civil::Time, tz::TimeZone};
+use proptest::prelude::*;
+
+/// 2026-11-23T06:00:00Z
+const START: Stamp = Stamp::from_ms(1_795_413_600_000);
+const RUN: PointIx = PointIx(0);
+const TOTAL: PointIx = PointIx(1);
+const FAULT: PointIx = PointIx(2);
+const REJECT: PointIx = PointIx(3);
+
+fn press() -> MachineRules {
+    let counter = |point, name: &str| Some(Counter { point, name: name.to_owned(), modulus: 65_536 });
+    MachineRules {
+        id: "press-7".to_owned(),
+        line: "line-2".to_owned(),
+        asset: "EQ-10042".to_owned(),
+        ideal: Ideal::new(1000, 1),
+        run: RunRule::Signal { point: RUN, hold_ms: 0 },
+        counters: Counters { total: counter(TOTAL, "plc.total"), good: None, reject: counter(REJECT, "plc.reject") },
+        fault: Some(FAULT),
+        debounce_ms: 1000,
+        debounce_run_ms: 1000,
+        short_stop_ms: 5000,
+        open_at_fault: false,
+        no_data_ms: Some(3000),
+        poll_ms: 1000,
+        max_rate: Ideal::new(1000, 4),
+        parts_per_cycle: 1,
+    }
+}
+
+fn by_counts() -> MachineRules {
+    MachineRules { run: RunRule::Counts { stop_after_ms: 3000 }, ..press() }
+}
+
+fn rules(machine: MachineRules) -> Arc<Rules> {
+    let reason = |code: &str, class, faults: &[i64]| ReasonRule {
+        code: code.to_owned(),
+        text: code.to_owned(),
+        class,
+        counts_in: None,
+        faults: faults.to_vec(),
+        machines: Vec::new(),
+    };
+    Arc::new(Rules {
+        gateway: "gw".to_owned(),
+        path: "acme/leipzig/hall-3".to_owned(),
+        calendar: Calendar::new(TimeZone::UTC, Time::midnight()),
+        convention: Convention::OeeCom,
+        reasons: vec![
+            reason("jam", Class::Failure, &[2, 3]),
+            reason("starved", Class::External, &[5]),
+            ReasonRule { counts_in: Some(stop::CountsIn::None), ..reason("sensor", Class::Operational, &[6]) },
+        ],
+        machines: vec![machine],
+    })
+}
+
+/// A row of a strip: a name, then a character a second. `█` true, `_` false, `!` a failed read, a blank no reading;
+/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` is the code.
+struct Strip {
+    shop: Shop,
+    book: Book,
+    told: Vec<Told>,
+    rows: Vec<(PointIx, Vec<char>)>,
+    raws: BTreeMap<usize, i64>,
+    second: usize,
+}
+
+impl Strip {
+    fn new(machine: MachineRules, chart: &str) -> Strip {
+        let lines: Vec<&str> = chart.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect();
+        let width = lines.iter().map(|line| line.split(' ').next().unwrap().len() + 1).max().unwrap();
+        let rows = lines.iter().map(|line| {
+            let name = line.split(' ').next().unwrap();
+            let point = match name {
+                "run" => RUN,
+                "total" => TOTAL,
+                "fault" => FAULT,
+                "reject" => REJECT,
+                other => panic!("no row {other}"),
+            };
+            (point, line.chars().skip(width).collect())
+        });
+        Strip {
+            shop: Shop::open(rules(machine), Known::default(), &Marks::default()),
+            book: Book::default(),
+            told: Vec::new(),
+            rows: rows.collect(),
+            raws: BTreeMap::new(),
+            second: 0,
+        }
+    }
+
+    fn length(&self) -> usize {
+        self.rows.iter().map(|(_, cells)| cells.len()).max().unwrap()
+    }
+
+    fn observation(&mut self) -> Observation {
+        let mut readings = Vec::new();
+        for (point, cells) in &self.rows {
+            let cell = cells.get(self.second).copied().unwrap_or(' ');
+            let raw = self.raws.entry(point.0).or_default();
+            let value = match cell {
+                ' ' => continue,
+                '!' => {
+                    readings.push((*point, Reading::Bad(Bad::Silent)));
+                    continue;
+                }
+                '█' => Value::Bool(true),
+                '_' => Value::Bool(false),
+                'R' => {
+                    *raw = 0;
+                    Value::Int(0)
+                }
+                digit if *point == FAULT => Value::Int(i64::from(digit.to_digit(10).unwrap())),
+                digit => {
+                    *raw = (*raw + i64::from(digit.to_digit(10).unwrap())) % 65_536;
+                    Value::Int(*raw)
+                }
+            };
+            readings.push((*point, Reading::Good(value)));
+        }
+        let at = START.plus(i64::try_from(self.second).unwrap() * 1000);
+        Observation { at, readings }
+    }
+
+    /// Plays up to the column before `end`.
+    fn play_until(&mut self, end: usize) {
+        while self.second < end {
+            let observation = self.observation();
+            let turn = self.shop.turn(Input::Observed(&observation), observation.at);
+            self.tell(turn);
+            if self.second == 0 {
+                let turn = self.shop.turn(Input::Begin, observation.at);
+                self.tell(turn);
+            }
+            self.second += 1;
+        }
+    }
+
+    fn play(mut self) -> Strip {
+        let last = self.length() - 1;
+        self.play_until(last);
+        let observation = self.observation();
+        let turn = self.shop.turn(Input::Closed(&observation), observation.at);
+        self.tell(turn);
+        self
+    }
+
+    fn tell(&mut self, turn: Turn) {
+        for told in turn.told {
+            self.book.apply(&told.event);
+            self.told.push(told);
+        }
+    }
+
+    fn window(&self) -> Window {
+        let machine = self.shop.machines().next().unwrap();
+        let to = START.plus(i64::try_from(self.length() - 1).unwrap() * 1000);
+        let latest = *machine.counts();
+        let by = Measure {
+            convention: Convention::OeeCom,
+            ideal: machine.rules.ideal,
+            has_counter: machine.has_counter(),
+            as_of: to,
+            latest: Some(&latest),
+        };
+        Window::of(&self.book, START, to, &by).unwrap()
+    }
+
+    fn words(&self) -> String {
+        let mut words = String::new();
+        for told in &self.told {
+            words += &sentence(&told.event);
+            words.push('\n');
+        }
+        words
+    }
+}
+
+fn seconds(at: Stamp) -> String {
+    span(at.since(START))
+}
+
+fn span(ms: i64) -> String {
+    if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
+}
+
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::Stop(stop::Event::State(change)) => {
+            let stop = change
+                .stop
+                .as_ref()
+                .map_or(String::new(), |stop| format!(" in a stop since {}", seconds(stop.started_at)));
+            let provisional = if change.provisional { " (provisional)" } else { "" };
+            format!("{} {}{provisional}{stop}", seconds(change.since), change.state.word())
+        }
+        Event::Stop(stop::Event::Downtime(downtime)) => {
+            let stop = &downtime.stop;
+            let number = stop.downtime.unwrap();
+            let reason = stop.reason.as_ref().map_or(String::new(), |reason| format!(" for {}", reason.code));
+            let unknown =
+                if stop.unknown_ms > 0 { format!(" and {} unknown", span(stop.unknown_ms)) } else { String::new() };
+            let what = match downtime.change {
+                Change::Opened => format!("opened, {:?}{reason}", stop.class),
+                Change::Updated => format!("updated, {:?}{reason}, faults {:?}", stop.class, stop.fault),
+                Change::Closed => format!("closed after {}{unknown}{reason}", span(stop.duration_ms)),
+            };
+            format!("{} press-7/{}.{} {what}", seconds(event.time()), number.number, number.revision)
+        }
+        Event::Part(part::Event::Counted(counted)) => {
+            format!(
+                "{} {} parts since {} ({:?})",
+                seconds(counted.to),
+                counted.counts.total,
+                seconds(counted.from),
+                counted.why
+            )
+        }
+        Event::Notice(notice) => format!("{} notice {}", seconds(notice.at), notice.code),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn chart(machine: MachineRules, chart: &str, expected: Expect) -> Strip {
+    let strip = Strip::new(machine, chart).play();
+    expected.assert_eq(&strip.words());
+    let window = strip.window();
+    assert_eq!(window.time_ms.iter().sum::<i64>(), window.calendar_ms(), "state times add up");
+    strip
+}
+
+#[test]
+fn a_stop_that_lasts_is_one_downtime_dated_from_its_first_still_sample() {
+    let strip = chart(
+        press(),
+        "run ████________________█████",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        4s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+        20s running
+        20s press-7/1.2 closed after 16s
+    "#]],
+    );
+    assert_eq!(strip.window().time_in(State::Down), 16_000);
+}
+
+#[test]
+fn a_short_stop_is_never_told_as_a_downtime() {
+    chart(
+        press(),
+        "run ████____█████",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        8s running
+    "#]],
+    );
+}
+
+#[test]
+fn a_flap_shorter_than_the_debounce_leaves_no_trace() {
+    let machine = MachineRules { debounce_ms: 2000, ..press() };
+    chart(
+        machine,
+        "run ████_████████",
+        expect![[r#"
+        0s running
+    "#]],
+    );
+}
+
+#[test]
+fn jogging_during_a_repair_makes_one_downtime() {
+    let machine = MachineRules { debounce_run_ms: 3000, ..press() };
+    chart(
+        machine,
+        "run ███______██____█______██████",
+        expect![[r#"
+        0s running
+        3s short_stop (provisional) in a stop since 3s
+        3s down in a stop since 3s
+        3s press-7/1.1 opened, Unassigned
+        22s running
+        22s press-7/1.2 closed after 19s
+    "#]],
+    );
+}
+
+#[test]
+fn silence_is_unknown_from_the_last_good_sample_on() {
+    chart(
+        press(),
+        "run ██████!!!!!!!██████",
+        expect![[r#"
+        0s running
+        5s unknown
+        13s running
+    "#]],
+    );
+}
+
+#[test]
+fn missed_polls_up_to_no_data_are_bridged() {
+    chart(
+        press(),
+        "run ███!!██████",
+        expect![[r#"
+        0s running
+    "#]],
+    );
+}
+
+#[test]
+fn a_stop_that_a_gap_interrupts_stays_the_same_stop_if_it_still_stands() {
+    chart(
+        press(),
+        "run ████____!!!!!!!!______████",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        7s unknown in a stop since 4s
+        16s short_stop (provisional) in a stop since 4s
+        16s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+        22s running
+        22s press-7/1.2 closed after 9s and 9s unknown
+    "#]],
+    );
+}
+
+#[test]
+fn a_stop_that_is_over_after_a_gap_ended_where_the_gap_began() {
+    chart(
+        press(),
+        "run ████_______!!!!!!!!████████",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        4s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+        10s unknown in a stop since 4s
+        19s running
+        10s press-7/1.2 closed after 6s
+    "#]],
+    );
+}
+
+#[test]
+fn a_stop_ended_in_the_gap_if_parts_came_meanwhile() {
+    chart(
+        press(),
+        "
+        run   ████_______!!!!!!!!_______███
+        total 11110000000!!!!!!!!20000000000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            10s unknown in a stop since 4s
+            19s short_stop (provisional) in a stop since 19s
+            10s press-7/1.2 closed after 6s
+            19s down in a stop since 19s
+            19s press-7/2.1 opened, Unassigned
+            26s running
+            26s press-7/2.2 closed after 7s
+        "#]],
+    );
+}
+
+#[test]
+fn it_ran_through_a_gap_if_as_many_parts_came_as_fit_in() {
+    let strip = chart(
+        press(),
+        "
+        run   █████!!!!!███████
+        total 11111!!!!!6111111",
+        expect![[r#"
+            0s running
+            4s unknown
+            4s running
+        "#]],
+    );
+    let window = strip.window();
+    assert_eq!((window.time_in(State::Running), window.time_in(State::Unknown)), (16_000, 0));
+    assert_eq!((window.counts.total, window.counts.outside_total), (16, 0));
+}
+
+#[test]
+fn parts_that_came_in_a_gap_are_counted_but_outside() {
+    let strip = chart(
+        press(),
+        "
+        run   █████!!!!!███████
+        total 11111!!!!!2111111",
+        expect![[r#"
+            0s running
+            4s unknown
+            10s running
+        "#]],
+    );
+    let window = strip.window();
+    assert_eq!((window.counts.total, window.counts.outside_total), (12, 2));
+}
+
+#[test]
+fn the_first_fault_of_a_stop_names_its_reason_and_others_are_listed() {
+    chart(
+        press(),
+        "
+        run   ████______________████
+        fault 0000222220033300000000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Failure for jam
+            11s press-7/1.2 updated, Failure for jam, faults Some(Fault { code: 2, others: [3] })
+            18s running
+            18s press-7/1.3 closed after 14s for jam
+        "#]],
+    );
+}
+
+#[test]
+fn a_fault_that_comes_late_updates_the_downtime() {
+    chart(
+        press(),
+        "
+        run   ████______________████
+        fault 0000000000033300000000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            11s press-7/1.2 updated, Failure for jam, faults Some(Fault { code: 3, others: [] })
+            18s running
+            18s press-7/1.3 closed after 14s for jam
+        "#]],
+    );
+}
+
+#[test]
+fn a_fault_that_no_reason_names_is_a_failure_without_reason() {
+    let strip = chart(
+        press(),
+        "
+        run   ████__________████
+        fault 000099999999990000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Failure
+            14s running
+            14s press-7/1.2 closed after 10s
+        "#]],
+    );
+    assert_eq!(strip.window().failures, 1);
+}
+
+#[test]
+fn a_starved_machine_is_external_however_short() {
+    chart(
+        press(),
+        "
+        run   ████___█████_______████
+        fault 00005550000055555550000",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            7s running
+            12s external (provisional) in a stop since 12s
+            12s external in a stop since 12s
+            12s press-7/1.1 opened, External for starved
+            19s running
+            19s press-7/1.2 closed after 7s for starved
+        "#]],
+    );
+}
+
+#[test]
+fn a_reason_that_counts_nowhere_is_no_stop_at_all() {
+    let strip = chart(
+        press(),
+        "
+        run   ████_________████
+        fault 00006666666660000",
+        expect![[r#"
+            0s running
+            4s running in a stop since 4s
+            13s running
+        "#]],
+    );
+    assert_eq!(strip.window().time_in(State::Running), 16_000);
+}
+
+#[test]
+fn a_downtime_opens_at_once_at_a_fault_where_that_is_wished() {
+    let machine = MachineRules { open_at_fault: true, ..press() };
+    chart(
+        machine,
+        "
+        run   ████__█████
+        fault 00002200000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Failure for jam
+            6s running
+            6s press-7/1.2 closed after 2s for jam
+        "#]],
+    );
+}
+
+#[test]
+fn without_a_run_signal_a_gap_between_parts_is_a_stop() {
+    chart(
+        by_counts(),
+        "total 111110000000001111000000011",
+        expect![[r#"
+        0s running
+        5s short_stop (provisional) in a stop since 5s
+        5s down in a stop since 5s
+        5s press-7/1.1 opened, Unassigned
+        14s running
+        14s press-7/1.2 closed after 9s
+        18s short_stop (provisional) in a stop since 18s
+        18s down in a stop since 18s
+        18s press-7/2.1 opened, Unassigned
+        25s running
+        25s press-7/2.2 closed after 7s
+    "#]],
+    );
+}
+
+#[test]
+fn without_a_run_signal_a_slow_cycle_is_speed_loss_inside_running() {
+    chart(
+        by_counts(),
+        "total 11101010101011",
+        expect![[r#"
+            0s running
+        "#]],
+    );
+}
+
+#[test]
+fn without_a_run_signal_silence_is_unknown_too() {
+    chart(
+        by_counts(),
+        "total 11111!!!!!!2111100000000!!!!!!00000011",
+        expect![[r#"
+        0s running
+        4s unknown
+        11s running
+        16s short_stop (provisional) in a stop since 16s
+        16s down in a stop since 16s
+        16s press-7/1.1 opened, Unassigned
+        23s unknown in a stop since 16s
+        30s down in a stop since 16s
+        36s running
+        36s press-7/1.2 closed after 13s and 7s unknown
+    "#]],
+    );
+}
+
+#[test]
+fn a_machine_that_stood_when_the_gateway_came_started_its_stop_at_the_first_sample() {
+    let strip = chart(
+        press(),
+        "run ________████",
+        expect![[r#"
+        0s short_stop (provisional) in a stop since 0s
+        0s down in a stop since 0s
+        0s press-7/1.1 opened, Unassigned
+        8s running
+        8s press-7/1.2 closed after 8s
+    "#]],
+    );
+    let Event::Stop(stop::Event::Downtime(downtime)) = &strip.told.last().unwrap().event else { panic!() };
+    assert_eq!(downtime.stop.uncertainty_ms, None);
+}
+
+#[test]
+fn a_machine_of_which_nothing_was_read_is_unknown() {
+    chart(
+        press(),
+        "run !!!!!  !!███████",
+        expect![[r#"
+        0s unknown
+        9s running
+    "#]],
+    );
+}
+
+#[test]
+fn a_stop_open_at_the_end_has_the_verdict_of_its_duration_so_far() {
+    chart(
+        press(),
+        "run ████______",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        4s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+    "#]],
+    );
+    chart(
+        press(),
+        "run ████____",
+        expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+    "#]],
+    );
+}
+
+#[test]
+fn with_no_data_off_a_failed_read_is_unknown_at_once_and_a_reading_holds_until_the_next() {
+    let machine = MachineRules { no_data_ms: None, debounce_ms: 0, debounce_run_ms: 0, ..press() };
+    chart(
+        machine,
+        "run █         _         █      !    █    █",
+        expect![[r#"
+        0s running
+        10s short_stop (provisional) in a stop since 10s
+        10s down in a stop since 10s
+        10s press-7/1.1 opened, Unassigned
+        20s running
+        20s press-7/1.2 closed after 10s
+        27s unknown
+        32s running
+    "#]],
+    );
+}
+
+#[test]
+fn a_counter_reset_is_told_and_credited() {
+    let strip = chart(
+        press(),
+        "
+        run    ██████████
+        total  1111R11111
+        reject 0000000000",
+        expect![[r#"
+            0s running
+            5s notice counter_reset
+            5s 4 parts since 0s (Adjustment)
+        "#]],
+    );
+    assert_eq!(strip.window().counts.total, 8);
+}
+
+#[test]
+fn hours_and_days_tell_the_counts_of_all_parts_before_them() {
+    let mut strip = Strip::new(press(), "run    ██\ntotal  11\nreject 01");
+    strip.play_until(2);
+    let turn = strip.shop.turn(Input::Tick, START.plus(2 * 3_600_000));
+    strip.tell(turn);
+    expect![[r#"
+        0s running
+        1s unknown
+        3600s 1 parts since 0s (Edge)
+        7200s 1 parts since 3600s (Edge)
+    "#]]
+    .assert_eq(&strip.words());
+}
+
+#[test]
+fn oee_is_availability_times_performance_times_quality() {
+    let strip = Strip::new(
+        press(),
+        "
+        run    ████████████________████
+        total  111101111011000000001111
+        reject 000100000000000000000000",
+    )
+    .play();
+    let window = strip.window();
+    let kpi = window.kpi;
+    assert_eq!((window.planned_ms, window.run_ms), (23_000, 15_000));
+    assert_eq!((window.counts.total, window.counts.reject), (13, 1));
+    let product = kpi.availability.unwrap() * kpi.performance.unwrap() * kpi.quality.unwrap();
+    assert!((kpi.oee.unwrap() - product).abs() < 1e-12);
+    assert!((kpi.oee.unwrap() - 12_000.0 / 23_000.0).abs() < 1e-12);
+}
+
+fn cell() -> impl Strategy<Value = char> {
+    prop_oneof![8 => Just('█'), 6 => Just('_'), 2 => Just('!'), 2 => Just(' ')]
+}
+
+fn run_row() -> impl Strategy<Value = String> {
+    prop::collection::vec((cell(), 1..9_usize), 1..40)
+        .prop_map(|runs| runs.into_iter().flat_map(|(cell, n)| std::iter::repeat_n(cell, n)).collect())
+}
+
+proptest! {
+    #[test]
+    fn state_times_add_up_and_no_stop_overlaps(row in run_row(), debounce in 0..3_i64, off in any::<bool>()) {
+        let machine = MachineRules {
+            debounce_ms: debounce * 1000,
+            no_data_ms: if off { None } else { Some(3000) },
+            ..press()
+        };
+        let strip = Strip::new(machine, &format!("run {row}█")).play();
+        let window = strip.window();
+        prop_assert_eq!(window.from, START);
+        prop_assert_eq!(window.time_ms.iter().sum::<i64>(), window.calendar_ms());
+        let mut end = Stamp::MIN;
+        for stop in &strip.book.stops {
+            prop_assert!(stop.started_at >= end);
+            end = stop.ended_at.unwrap_or(Stamp::MAX);
+            prop_assert!(end >= stop.started_at);
+            if stop.ended_at.is_some() {
+                prop_assert_eq!(end.since(stop.started_at), stop.duration_ms + stop.unknown_ms);
+                prop_assert_eq!(stop.downtime.is_some(), stop.duration_ms >= 5000);
+            }
+            let shares: i64 = stop.shares.iter().map(|share| share.duration_ms).sum();
+            prop_assert_eq!(shares, stop.duration_ms);
+        }
+        let numbers: Vec<u64> = strip.book.stops.iter().filter_map(|stop| stop.downtime).map(|downtime| downtime.number).collect();
+        prop_assert_eq!(&numbers, &(1..=numbers.len() as u64).collect::<Vec<_>>(), "gap-free numbers");
+        let down: i64 = window.downtimes.iter().map(|share| share.duration_ms).sum();
+        prop_assert_eq!(down, window.time_in(State::Down));
+    }
+
+    #[test]
+    fn the_fold_of_the_events_is_what_the_shop_knows(row in run_row()) {
+        let strip = Strip::new(press(), &format!("run {row}█")).play();
+        let mut known = Known::default();
+        for told in &strip.told {
+            let read_back: Told = serde_json::from_str(&serde_json::to_string(told).unwrap()).unwrap();
+            prop_assert_eq!(&read_back, told);
+            known.apply(&read_back);
+        }
+        prop_assert_eq!(&known, strip.shop.known());
+        let snapshot: Known = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
+        prop_assert_eq!(snapshot, known);
+    }
+
+    #[test]
+    fn ticks_between_the_looks_change_nothing(row in run_row(), steps in prop::collection::vec(1..900_i64, 200)) {
+        let calm = Strip::new(press(), &format!("run {row}█")).play();
+        let mut strip = Strip::new(press(), &format!("run {row}█"));
+        let last = strip.length() - 1;
+        for second in 0..last {
+            strip.play_until(second + 1);
+            let at = START.plus(i64::try_from(second).unwrap() * 1000 + steps[second % 200]);
+            let turn = strip.shop.turn(Input::Tick, at);
+            strip.tell(turn);
+        }
+        let strip = strip.play();
+        prop_assert_eq!(strip.words(), calm.words());
+    }
+
+    #[test]
+    fn a_crash_at_any_second_changes_no_stop_and_loses_no_part(row in run_row(), parts in prop::collection::vec(0..3_u8, 60), cut in 1..60_usize) {
+        let total: String = row.chars().zip(parts.iter().cycle()).map(|(cell, n)| if cell == '█' { char::from(b'0' + n) } else if cell == '_' { '0' } else { cell }).collect();
+        let chart = format!("run    {row}█\ntotal  {total}0\nreject 0");
+        let calm = Strip::new(press(), &chart).play();
+        let mut strip = Strip::new(press(), &chart);
+        let cut = cut.min(strip.length() - 1);
+        strip.play_until(cut);
+        let mut known = Known::default();
+        strip.told.iter().for_each(|told| known.apply(told));
+        let marks: Marks = serde_json::from_str(&serde_json::to_string(&strip.shop.marks()).unwrap()).unwrap();
+        strip.shop = Shop::open(strip.shop.rules().clone(), known, &marks);
+        let strip = strip.play();
+        let (after, before) = (strip.window(), calm.window());
+        prop_assert_eq!(after.counts.total, before.counts.total);
+        prop_assert_eq!(after.time_ms, before.time_ms);
+        let stops = |strip: &Strip| -> Vec<_> {
+            strip.book.stops.iter().map(|stop| (stop.stop_id, stop.started_at, stop.ended_at, stop.downtime)).collect()
+        };
+        prop_assert_eq!(stops(&strip), stops(&calm));
+        prop_assert_eq!(after.counts.outside_total, before.counts.outside_total);
+    }
+}
