@@ -53,6 +53,16 @@ impl Calendar {
         Period { id, from, to: from.plus(HOUR_MS) }
     }
 
+    /// The days that overlap `[from, to)`, in order.
+    pub fn days(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        periods(from, to, |at| self.day(at))
+    }
+
+    /// The hours that overlap `[from, to)`, in order.
+    pub fn hours(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        periods(from, to, |at| self.hour(at))
+    }
+
     /// The first window edge after `at`: the next hour or day.
     pub fn next_edge(&self, at: Stamp) -> Stamp {
         self.hour(at).to.min(self.day(at).to)
@@ -65,6 +75,17 @@ impl Calendar {
             Err(_) => Stamp::MAX,
         }
     }
+}
+
+fn periods(from: Stamp, to: Stamp, of: impl Fn(Stamp) -> Period) -> impl Iterator<Item = Period> {
+    let mut at = from;
+    std::iter::from_fn(move || {
+        (at < to).then(|| {
+            let period = of(at);
+            at = period.to;
+            period
+        })
+    })
 }
 
 fn timestamp(at: Stamp) -> jiff::Timestamp {

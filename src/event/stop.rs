@@ -179,6 +179,8 @@ pub struct Stop {
     pub uncertainty_ms: Option<i64>,
     /// Per shift and order.
     pub shares: Vec<Share>,
+    /// The shift (or day) of `started_at`.
+    pub shift: String,
     /// Of its reason, else `failure` with a fault, else `unassigned`.
     pub class: Class,
     /// Of its reason, else by class and convention.

@@ -161,6 +161,7 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, i
         clock_adjust_ms: 0,
         uncertainty_ms: is_start_seen.then_some(rules.poll_ms),
         shares: Vec::new(),
+        shift: desk.rules.calendar.day(at).id,
         class: Class::Unassigned,
         counts_in: CountsIn::Availability,
         reason: None,

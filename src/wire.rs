@@ -1,0 +1,63 @@
+//! Events, windows and pictures in, the bytes and topics that the world sees out. Public JSON is written down here and nowhere else.
+
+pub mod envelope;
+pub mod payload;
+pub mod topic;
+
+use crate::event::Stamp;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// The names under which the world knows this gateway and its machines.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// First part of every topic; may be empty.
+    pub prefix: String,
+    /// ISA-95 enterprise/site/area.
+    pub path: String,
+    /// `[gateway] id`
+    pub gateway: String,
+    /// By machine id.
+    pub machines: BTreeMap<String, MachineNames>,
+}
+
+/// How the MES and the CMMS name a machine.
+#[derive(Clone, Debug)]
+pub struct MachineNames {
+    /// The MES's line.
+    pub line: String,
+    /// The CMMS's key.
+    pub asset: String,
+}
+
+/// What every `data` says first.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct About<'a> {
+    machine: Option<&'a str>,
+    line: Option<&'a str>,
+    path: &'a str,
+    asset: Option<&'a str>,
+}
+
+impl Names {
+    /// Names a machine every way; `None` for the gateway itself.
+    pub fn about<'a>(&'a self, machine: Option<&'a str>) -> About<'a> {
+        let names = machine.and_then(|id| self.machines.get(id));
+        About {
+            machine,
+            line: names.map(|names| names.line.as_str()),
+            path: &self.path,
+            asset: names.map(|names| names.asset.as_str()),
+        }
+    }
+}
+
+/// A stamp as the world reads it: RFC 3339, UTC, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Time(pub Stamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}

@@ -1,0 +1,82 @@
+//! A told event in, its CloudEvents 1.0 body out: made once, when it is written, and the same bytes ever after.
+
+use super::{Names, Time, payload};
+use crate::event::{
+    Event, Told,
+    stop::{self, Change},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+#[derive(Serialize)]
+struct CloudEvent<'a, D> {
+    specversion: &'static str,
+    id: Uuid,
+    source: String,
+    r#type: &'static str,
+    time: Time,
+    subject: String,
+    datacontenttype: &'static str,
+    epoch: u32,
+    sequence: String,
+    topicsequence: String,
+    recordedtime: Time,
+    correlationid: Option<&'a str>,
+    data: D,
+}
+
+/// The body of an event in structured mode, `application/cloudevents+json`.
+///
+/// # Errors
+/// Never for the words of this house; `serde_json`'s own otherwise.
+pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
+    let about = names.about(told.event.machine());
+    match &told.event {
+        Event::Stop(stop::Event::State(change)) => {
+            seal(names, told, "andon.state.changed.v1", told.id.to_string(), payload::state::data(about, change))
+        }
+        Event::Stop(stop::Event::Downtime(downtime)) => {
+            let kind = match downtime.change {
+                Change::Opened => "andon.downtime.opened.v1",
+                Change::Updated => "andon.downtime.updated.v1",
+                Change::Closed => "andon.downtime.closed.v1",
+            };
+            let data = payload::downtime::data(about, &downtime.stop, downtime);
+            seal(names, told, kind, downtime.stop.stop_id.to_string(), data)
+        }
+        Event::Part(event) => seal(
+            names,
+            told,
+            "andon.production.counted.v1",
+            told.id.to_string(),
+            payload::production::data(about, event),
+        ),
+        Event::Notice(notice) => {
+            seal(names, told, "andon.notice.raised.v1", told.id.to_string(), payload::notice::data(about, notice))
+        }
+    }
+}
+
+fn seal(
+    names: &Names,
+    told: &Told,
+    r#type: &'static str,
+    subject: String,
+    data: impl Serialize,
+) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&CloudEvent {
+        specversion: "1.0",
+        id: told.id,
+        source: format!("andon:{}", names.gateway),
+        r#type,
+        time: Time(told.event.time()),
+        subject,
+        datacontenttype: "application/json",
+        epoch: told.epoch,
+        sequence: format!("{:016}", told.sequence),
+        topicsequence: format!("{:016}", told.topic_sequence),
+        recordedtime: Time(told.recorded),
+        correlationid: None,
+        data,
+    })
+}

@@ -1,0 +1,9 @@
+//! One file a payload: the record of the house in, the fields of the contract out. Absent values are `null`, keys never vanish.
+
+pub mod downtime;
+pub mod notice;
+pub mod picture;
+pub mod production;
+pub mod report;
+pub mod state;
+pub mod window;

@@ -1,0 +1,93 @@
+//! `andon.downtime.{opened,updated,closed}.v1`, and the record inside `P/downtime`.
+
+use super::state::Reason;
+use crate::{
+    event::stop::{Class, CountsIn, Downtime, Fault, Share, Stop},
+    wire::{About, Time},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+#[derive(Serialize)]
+struct Data<'a> {
+    downtime_id: Uuid,
+    stop_id: Uuid,
+    number: String,
+    revision: u64,
+    status: &'static str,
+    origin: &'static str,
+    #[serde(flatten)]
+    about: About<'a>,
+    started_at: Time,
+    ended_at: Option<Time>,
+    duration_ms: i64,
+    excluded_ms: i64,
+    unknown_ms: i64,
+    clock_adjust_ms: i64,
+    uncertainty_ms: Option<i64>,
+    flags: &'a [String],
+    observed: Observed,
+    shares: &'a [Share],
+    class: Class,
+    counts_in: CountsIn,
+    reason: Option<Reason<'a>>,
+    fault: Option<&'a Fault>,
+    order: Option<&'a str>,
+    product: Option<&'a str>,
+    lot: Option<&'a str>,
+    operator: Option<&'a str>,
+    shift: &'a str,
+    work: [(); 0],
+    split_from: Option<Uuid>,
+    change: Change<'a>,
+}
+
+#[derive(Serialize)]
+struct Observed {
+    started_at: Time,
+    ended_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    by: &'a str,
+    at: Time,
+    why: Option<&'a str>,
+    command_id: Option<&'a str>,
+}
+
+/// The `data` of the event: the whole record after `change`.
+pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl Serialize + 'a {
+    let downtime = stop.downtime.as_ref();
+    Data {
+        downtime_id: stop.stop_id,
+        stop_id: stop.stop_id,
+        number: format!("{}/{}", change.machine, downtime.map_or(0, |downtime| downtime.number)),
+        revision: downtime.map_or(0, |downtime| downtime.revision),
+        status: if stop.ended_at.is_some() { "closed" } else { "open" },
+        origin: "machine",
+        about,
+        started_at: Time(stop.started_at),
+        ended_at: stop.ended_at.map(Time),
+        duration_ms: stop.duration_ms,
+        excluded_ms: stop.excluded_ms,
+        unknown_ms: stop.unknown_ms,
+        clock_adjust_ms: stop.clock_adjust_ms,
+        uncertainty_ms: stop.uncertainty_ms,
+        flags: &stop.flags,
+        observed: Observed { started_at: Time(stop.observed.started_at), ended_at: stop.observed.ended_at.map(Time) },
+        shares: &stop.shares,
+        class: stop.class,
+        counts_in: stop.counts_in,
+        reason: stop.reason.as_ref().map(Reason::from),
+        fault: stop.fault.as_ref(),
+        order: None,
+        product: None,
+        lot: None,
+        operator: None,
+        shift: &stop.shift,
+        work: [],
+        split_from: None,
+        change: Change { by: &change.by, at: Time(change.at), why: None, command_id: None },
+    }
+}

@@ -1,0 +1,123 @@
+//! The live pictures: plain JSON, retained, always the newest.
+
+use super::{
+    downtime,
+    state::{CountsData, Reason},
+    window,
+};
+use crate::{
+    event::{
+        Stamp,
+        part::Counts,
+        stop::{self, State, Stop},
+    },
+    wire::{About, Time},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// `P/state`
+#[derive(Serialize)]
+struct StateData<'a> {
+    at: Time,
+    #[serde(flatten)]
+    about: About<'a>,
+    state: State,
+    since: Option<Time>,
+    provisional: bool,
+    stop_id: Option<Uuid>,
+    downtime: Option<String>,
+    reason: Option<Reason<'a>>,
+    fault: Option<i64>,
+    order: Option<&'a str>,
+    counts: CountsData,
+    /// Parts per minute.
+    speed: Option<f64>,
+}
+
+/// What `P/state` shows of a machine.
+pub struct Live<'a> {
+    /// The state and since when; `None` before its first.
+    pub state: Option<(State, Stamp, bool)>,
+    /// The stop that it is in.
+    pub stop: Option<&'a Stop>,
+    /// The fault code shown, 0 for none.
+    pub fault: i64,
+    /// As seen.
+    pub counts: &'a Counts,
+    /// Parts per minute, over the last minute.
+    pub speed: Option<f64>,
+}
+
+/// `P/state`
+pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> impl Serialize + 'a {
+    let number = live.stop.and_then(|stop| stop.downtime).map(|downtime| downtime.number);
+    StateData {
+        at: Time(at),
+        about,
+        state: live.state.map_or(State::Unknown, |(state, ..)| state),
+        since: live.state.map(|(_, since, _)| Time(since)),
+        provisional: live.state.is_some_and(|(.., provisional)| provisional),
+        stop_id: live.stop.map(|stop| stop.stop_id),
+        downtime: number.map(|number| format!("{}/{number}", about.machine.unwrap_or_default())),
+        reason: live.stop.and_then(|stop| stop.reason.as_ref()).map(Reason::from),
+        fault: (live.fault != 0).then_some(live.fault),
+        order: None,
+        counts: live.counts.into(),
+        speed: live.speed,
+    }
+}
+
+/// `P/downtime`: the open downtime, or none.
+pub fn downtime<'a>(at: Stamp, about: About<'a>, open: Option<&'a stop::Downtime>) -> impl Serialize + 'a {
+    #[derive(Serialize)]
+    struct Data<D> {
+        at: Time,
+        downtime: Option<D>,
+    }
+    Data { at: Time(at), downtime: open.map(|open| downtime::data(about, &open.stop, open)) }
+}
+
+/// `P/oee`: the shift (or day) so far, the last full hour, the current order.
+pub fn oee<'a>(
+    at: Stamp,
+    about: About<'a>,
+    convention: &'static str,
+    shift: Option<window::Data<'a>>,
+    hour: Option<window::Data<'a>>,
+) -> impl Serialize + 'a {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        at: Time,
+        #[serde(flatten)]
+        about: About<'a>,
+        convention: &'static str,
+        shift: Option<window::Data<'a>>,
+        hour: Option<window::Data<'a>>,
+        order: Option<window::Data<'a>>,
+    }
+    Data { at: Time(at), about, convention, shift, hour, order: None }
+}
+
+/// `G/status`
+#[derive(Serialize)]
+pub struct Status<'a> {
+    /// `online` or, as the last will, `offline`.
+    pub status: &'static str,
+    /// Made with the data folder: a restart is the same instance.
+    pub instance: Uuid,
+    /// Of this process.
+    pub started_at: Time,
+    /// Of this picture.
+    pub at: Time,
+    /// Of the program.
+    pub version: &'static str,
+    /// 1, but in a simulation.
+    pub clock_speed: u32,
+    /// In order of the configuration.
+    pub machines: Vec<About<'a>>,
+    /// PLCs by id: whether they answer.
+    pub plcs: std::collections::BTreeMap<&'a str, bool>,
+    /// What is wrong with the journal.
+    pub trouble: Option<String>,
+}

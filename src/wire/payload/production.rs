@@ -1,0 +1,42 @@
+//! `andon.production.counted.v1`
+
+use super::state::CountsData;
+use crate::{
+    event::part::{Event, Raw, Why},
+    wire::{About, Time},
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(flatten)]
+    about: About<'a>,
+    revision: u64,
+    from: Time,
+    to: Time,
+    order: Option<&'a str>,
+    product: Option<&'a str>,
+    lot: Option<&'a str>,
+    #[serde(flatten)]
+    counts: CountsData,
+    bounds: Option<()>,
+    raw: &'a Raw,
+    why: Why,
+}
+
+/// The `data` of the event; counts are cumulative per machine since its first mark.
+pub fn data<'a>(about: About<'a>, Event::Counted(counted): &'a Event) -> impl Serialize + 'a {
+    Data {
+        about,
+        revision: 1,
+        from: Time(counted.from),
+        to: Time(counted.to),
+        order: None,
+        product: None,
+        lot: None,
+        counts: (&counted.counts).into(),
+        bounds: None,
+        raw: &counted.raw,
+        why: counted.why,
+    }
+}

@@ -1,0 +1,183 @@
+//! One window of a report, a statement or a live picture: the same fields everywhere.
+
+use crate::{
+    books::{Kpi, Loss, Window},
+    event::stop::{Class, CountsIn, State},
+    wire::Time,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use uuid::Uuid;
+
+/// A window as the world reads it.
+#[derive(Serialize)]
+pub struct Data<'a> {
+    window: &'static str,
+    id: &'a str,
+    machine: &'a str,
+    line: &'a str,
+    from: Time,
+    to: Time,
+    r#final: bool,
+    revision: u64,
+    time_ms: States<'a>,
+    calendar_ms: i64,
+    clock_adjust_ms: i64,
+    planned_ms: i64,
+    run_ms: i64,
+    down_ms: i64,
+    outside_run_ms: i64,
+    operating_ms: i64,
+    ideal_ms: i64,
+    good_ideal_ms: i64,
+    counts: Counts,
+    parts_bounds: Option<Bounds>,
+    kpi: KpiData,
+    failures: i64,
+    restorations: i64,
+    restoration_ms: i64,
+    repairs: i64,
+    repair_ms: i64,
+    ideal_source: &'static str,
+    flags: &'a [&'static str],
+    losses: Vec<LossData<'a>>,
+    downtimes: Vec<Share>,
+}
+
+struct States<'a>(&'a Window);
+
+impl Serialize for States<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
+        for state in State::ALL {
+            map.serialize_entry(state.word(), &self.0.time_in(state))?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Counts {
+    total: i64,
+    good: i64,
+    reject: i64,
+    rework: i64,
+    outside: Outside,
+}
+
+#[derive(Serialize)]
+struct Outside {
+    total: i64,
+    good: i64,
+}
+
+#[derive(Serialize)]
+struct Bounds {
+    min: i64,
+    max: i64,
+}
+
+#[derive(Serialize)]
+struct KpiData {
+    availability: Option<f64>,
+    performance: Option<f64>,
+    quality: Option<f64>,
+    quality_by_count: Option<f64>,
+    oee: Option<f64>,
+    nee: Option<f64>,
+    teep: Option<f64>,
+    coverage: Option<f64>,
+    mtbf_ms: Option<i64>,
+    mttr_restoration_ms: Option<i64>,
+    mttr_repair_ms: Option<i64>,
+    response_ms: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct LossData<'a> {
+    reason: Option<&'a str>,
+    class: Class,
+    counts_in: CountsIn,
+    ms: i64,
+    times: i64,
+}
+
+#[derive(Serialize)]
+struct Share {
+    downtime_id: Uuid,
+    number: String,
+    revision: u64,
+    duration_ms: i64,
+}
+
+/// The window `id` of kind `window` (`hour`, `day`, `all`) at a machine of a line.
+pub fn data<'a>(window: &'static str, id: &'a str, machine: &'a str, line: &'a str, of: &'a Window) -> Data<'a> {
+    Data {
+        window,
+        id,
+        machine,
+        line,
+        from: Time(of.from),
+        to: Time(of.to),
+        r#final: of.is_final,
+        revision: 1,
+        time_ms: States(of),
+        calendar_ms: of.calendar_ms(),
+        clock_adjust_ms: 0,
+        planned_ms: of.planned_ms,
+        run_ms: of.run_ms,
+        down_ms: of.down_ms(),
+        outside_run_ms: 0,
+        operating_ms: of.time_in(State::Running),
+        ideal_ms: of.ideal_ms,
+        good_ideal_ms: of.good_ideal_ms,
+        counts: Counts {
+            total: of.counts.total,
+            good: of.counts.good,
+            reject: of.counts.reject,
+            rework: of.counts.rework,
+            outside: Outside { total: of.counts.outside_total, good: of.counts.outside_good },
+        },
+        parts_bounds: of.parts_bounds.map(|(min, max)| Bounds { min, max }),
+        kpi: kpi(&of.kpi),
+        failures: of.failures,
+        restorations: of.restorations,
+        restoration_ms: of.restoration_ms,
+        repairs: 0,
+        repair_ms: 0,
+        ideal_source: of.ideal_source,
+        flags: &of.flags,
+        losses: of.losses.iter().map(loss).collect(),
+        downtimes: of
+            .downtimes
+            .iter()
+            .map(|share| Share {
+                downtime_id: share.downtime_id,
+                number: format!("{machine}/{}", share.number),
+                revision: share.revision,
+                duration_ms: share.duration_ms,
+            })
+            .collect(),
+    }
+}
+
+fn kpi(kpi: &Kpi) -> KpiData {
+    KpiData {
+        availability: kpi.availability,
+        performance: kpi.performance,
+        quality: kpi.quality,
+        quality_by_count: kpi.quality_by_count,
+        oee: kpi.oee,
+        nee: kpi.nee,
+        teep: kpi.teep,
+        coverage: kpi.coverage,
+        mtbf_ms: kpi.mtbf_ms,
+        mttr_restoration_ms: kpi.mttr_restoration_ms,
+        mttr_repair_ms: None,
+        response_ms: None,
+    }
+}
+
+fn loss(loss: &Loss) -> LossData<'_> {
+    let reason = loss.reason.as_deref();
+    LossData { reason, class: loss.class, counts_in: loss.counts_in, ms: loss.ms, times: loss.times }
+}
