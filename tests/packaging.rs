@@ -81,6 +81,15 @@ fn every_licence_in_the_tree_is_allowed_and_nothing_banned_is_linked() {
 }
 
 #[test]
+fn every_target_that_is_built_for_is_one_whose_licences_are_checked() {
+    let [cross, deny] = ["cross.toml", "deny.toml"].map(|file| repo(file).parse::<toml::Table>().unwrap());
+    let checked = deny["graph"]["targets"].as_array().unwrap();
+    let built: Vec<_> = cross["target"].as_table().unwrap().keys().cloned().map(toml::Value::from).collect();
+    assert_eq!(built.len(), 3);
+    assert!(built.iter().all(|target| checked.contains(target)), "{built:?} {checked:?}");
+}
+
+#[test]
 fn a_licence_fits_if_each_part_that_binds_is_allowed() {
     let allowed = ["MIT", "Apache-2.0 WITH LLVM-exception"].map(String::from).into();
     for licence in ["MIT", "MIT OR GPL-3.0", "(GPL-3.0 OR MIT) AND MIT", "GPL-3.0 OR Apache-2.0 WITH LLVM-exception"] {
