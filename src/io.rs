@@ -3,3 +3,4 @@
 pub mod journal;
 pub mod mqtt;
 pub mod plc;
+pub mod systemd;
