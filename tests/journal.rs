@@ -36,6 +36,16 @@ fn row(sequence: u64) -> Row {
     }
 }
 
+/// Looks again and again, for what gives no signal.
+#[track_caller]
+fn until(seen: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !seen() {
+        assert!(Instant::now() < deadline, "seen in time");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn rows(from: u64, to: u64) -> Envelope<u64> {
     Envelope { rows: (from..=to).map(row).collect(), passengers: vec![to], ..Envelope::default() }
 }
@@ -521,12 +531,22 @@ fn a_failed_sync_writes_nothing_twice() {
     fs::write(
         &source,
         r#"#include <errno.h>
+           #include <fcntl.h>
            #include <stdlib.h>
            #include <unistd.h>
            #include <sys/syscall.h>
-           static int broken(void) { const char *path = getenv("SYNC_FAILS_WHILE"); return path && !access(path, F_OK); }
-           int fsync(int fd) { if (broken()) { errno = EIO; return -1; } return syscall(SYS_fsync, fd); }
-           int fdatasync(int fd) { if (broken()) { errno = EIO; return -1; } return syscall(SYS_fdatasync, fd); }"#,
+           /* Each refusal adds a byte to the file that asks for it. */
+           static int broken(void) {
+               const char *path = getenv("SYNC_FAILS_WHILE");
+               int file = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+               if (file < 0) return 0;
+               if (write(file, "x", 1) != 1) abort();
+               close(file);
+               errno = EIO;
+               return 1;
+           }
+           int fsync(int fd) { return broken() ? -1 : syscall(SYS_fsync, fd); }
+           int fdatasync(int fd) { return broken() ? -1 : syscall(SYS_fdatasync, fd); }"#,
     )
     .unwrap();
     let cc = std::env::var_os("CC").unwrap_or("cc".into());
@@ -552,11 +572,10 @@ fn writes_against_failing_syncs() {
     desk.write(rows(11, 30));
     desk.until_health(|trouble| trouble.is_some_and(|words| words.contains("disk I/O error")));
     // The bytes have arrived although the commit failed: the very case in which a blind retry writes twice.
-    let deadline = Instant::now() + DEADLINE;
-    while Reader::open(&data_dir).unwrap().last_sequence().unwrap() != 30 {
-        assert!(Instant::now() < deadline, "the failed commit can be seen after the reopening");
-        std::thread::yield_now();
-    }
+    until(|| Reader::open(&data_dir).unwrap().last_sequence().unwrap() == 30);
+    let refused = || fs::metadata(&broken).unwrap().len();
+    let so_far = refused();
+    until(|| refused() > so_far + 3);
     assert!(desk.told.try_recv().is_err(), "but it was not told");
     desk.write(rows(31, 50));
     fs::remove_file(&broken).unwrap();
