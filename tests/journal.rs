@@ -325,6 +325,9 @@ fn a_reader_beside_the_writer_sees_only_whole_prefixes() {
     assert_eq!(reader.rows_after(2000, 3).unwrap(), []);
     assert_eq!(reader.marks().unwrap(), None);
     assert_eq!(reader.instance().unwrap(), desk.start.instance);
+    desk.close();
+    let left = fs::metadata(root.path().join("andon.db-wal")).unwrap().len();
+    assert_eq!(left, 0, "an idle reader keeps the log's file, but nothing stays in it");
 }
 
 #[test]
