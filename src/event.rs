@@ -77,3 +77,11 @@ pub struct Told {
     /// What happened.
     pub event: Event,
 }
+
+/// The key of a topic: `{line}/{machine}/{kind}`, or `_gateway/{gateway}/{kind}` for what belongs to no machine.
+pub fn topic_key(gateway: &str, machine: Option<(&str, &str)>, kind: &str) -> String {
+    match machine {
+        Some((line, machine)) => format!("{line}/{machine}/{kind}"),
+        None => format!("_gateway/{gateway}/{kind}"),
+    }
+}

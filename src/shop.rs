@@ -15,6 +15,7 @@ use crate::{
         id::{Role, mint},
         notice,
         part::{Counts, Why},
+        topic_key,
     },
     signal::{Observation, PointIx, motion::Edge},
 };
@@ -92,10 +93,9 @@ impl Desk<'_> {
     /// Gives the event its place in the sequence, applies it and keeps it to be told.
     fn tell(&mut self, event: Event) {
         let sequence = self.known.next_sequence;
-        let topic = match event.machine().and_then(|id| self.rules.machines.iter().find(|machine| machine.id == id)) {
-            Some(machine) => format!("{}/{}/{}", machine.line, machine.id, event.kind()),
-            None => format!("_gateway/{}/{}", self.rules.gateway, event.kind()),
-        };
+        let machine = event.machine().and_then(|id| self.rules.machines.iter().find(|machine| machine.id == id));
+        let place = machine.map(|machine| (machine.line.as_str(), machine.id.as_str()));
+        let topic = topic_key(&self.rules.gateway, place, event.kind());
         let told = Told {
             sequence,
             epoch: self.known.epoch,

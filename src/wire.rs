@@ -2,6 +2,7 @@
 
 pub mod envelope;
 pub mod payload;
+pub mod sparkplug;
 pub mod topic;
 
 use crate::event::Stamp;
