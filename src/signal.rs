@@ -1,5 +1,7 @@
 //! Registers in, readings out, and from readings the edges of a machine: going, standing, unknown.
 
+pub mod decode;
+pub mod plan;
 pub mod point;
 
 pub use point::{Bad, Observation, Point, PointIx, Reading, Value};
