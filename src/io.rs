@@ -4,3 +4,4 @@ pub mod clock;
 pub mod journal;
 pub mod mqtt;
 pub mod plc;
+pub mod samples;
