@@ -3,6 +3,8 @@
 pub mod counter;
 pub mod motion;
 pub mod pace;
+pub mod decode;
+pub mod plan;
 pub mod point;
 
 pub use point::{Bad, Observation, Point, PointIx, Reading, Value};

@@ -1,0 +1,145 @@
+//! A block read in, its registers or a fault out, over one Modbus TCP connection that ends with its first fault.
+
+use super::Error;
+use crate::signal::point::Area;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context as Task, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_modbus::{
+    ExceptionCode, ProtocolError, Request, Response, Slave,
+    client::{Client, Context, tcp},
+};
+
+/// A connection on which every request so far was answered properly. Whoever gets an error from it other than
+/// [`Error::Refused`] must drop it: a late reply would be taken for the answer to the next question.
+pub(super) struct Session {
+    context: Context,
+    patience: Duration,
+}
+
+impl Session {
+    /// Looks the host up and connects within `patience`, which each read is given too.
+    pub(super) async fn connect(address: &str, unit: u8, patience: Duration) -> Result<Session, Error> {
+        let stream = timeout(patience, open(address)).await.map_err(|_| Error::NoConnection { patience })??;
+        stream.set_nodelay(true).map_err(Error::Socket)?;
+        let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        set_tcp_user_timeout(&stream, patience_ms).map_err(|source| Error::Socket(source.into()))?;
+        Ok(Session { context: tcp::attach_slave(Wire(stream), Slave(unit)), patience })
+    }
+
+    /// Reads `count` registers or bits, exactly as many as were asked for; a bit comes as a register that holds 0 or 1.
+    pub(super) async fn read(&mut self, area: Area, address: u16, count: u16) -> Result<Vec<u16>, Error> {
+        let request = match area {
+            Area::Coil => Request::ReadCoils(address, count),
+            Area::Discrete => Request::ReadDiscreteInputs(address, count),
+            Area::Holding => Request::ReadHoldingRegisters(address, count),
+            Area::Input => Request::ReadInputRegisters(address, count),
+        };
+        let reply = timeout(self.patience, self.context.call(request))
+            .await
+            .map_err(|_| Error::NoReply { patience: self.patience })?
+            .map_err(fault)?
+            .map_err(|code: ExceptionCode| Error::Refused(code.into()))?;
+        let mut registers: Vec<u16> = match (area, reply) {
+            (Area::Holding, Response::ReadHoldingRegisters(words))
+            | (Area::Input, Response::ReadInputRegisters(words)) => words,
+            (Area::Coil, Response::ReadCoils(bits)) | (Area::Discrete, Response::ReadDiscreteInputs(bits)) => {
+                bits.into_iter().map(u16::from).collect()
+            }
+            _ => return Err(Error::Garbled("it is to another function".into())),
+        };
+        // The library takes a reply of any length for an answer. Bits come in whole bytes.
+        let wanted = usize::from(count);
+        let due = if area.is_bits() { wanted.next_multiple_of(8) } else { wanted };
+        if registers.len() != due {
+            return Err(Error::Garbled(format!("it holds {} values where {due} were due", registers.len())));
+        }
+        registers.truncate(wanted);
+        Ok(registers)
+    }
+}
+
+async fn open(address: &str) -> Result<TcpStream, Error> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for addr in lookup_host(address).await.map_err(Error::Lookup)? {
+        match TcpStream::connect(addr).await {
+            Ok(stream) => return Ok(stream),
+            Err(source) => last = source,
+        }
+    }
+    Err(Error::Connect(last))
+}
+
+fn fault(error: tokio_modbus::Error) -> Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    match error {
+        tokio_modbus::Error::Protocol(ProtocolError::HeaderMismatch { .. }) => {
+            Error::Garbled("it bears another transaction or unit".into())
+        }
+        tokio_modbus::Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
+            Error::Garbled("it is to another function".into())
+        }
+        tokio_modbus::Error::Transport(source) => match source.kind() {
+            // The library's frame cursor ends with the same kind of error as a connection.
+            UnexpectedEof if !is_end_of_stream(&source) => Error::Garbled("it ends too early".into()),
+            InvalidData | InvalidInput => Error::Garbled(source.to_string()),
+            _ => Error::Closed(source),
+        },
+    }
+}
+
+fn is_end_of_stream(source: &io::Error) -> bool {
+    source.get_ref().is_some_and(|inner| inner.is::<EndOfStream>())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the device closed it")]
+struct EndOfStream;
+
+/// A stream whose end is an error that says so; the library would report whatever the last system call left behind.
+#[derive(Debug)]
+struct Wire(TcpStream);
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.0).poll_read(task, buf))?;
+        if buf.filled().len() == before {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // What came before the question is no answer to it.
+        let mut stale = [0; 256];
+        loop {
+            match self.0.try_read(&mut stale) {
+                Ok(0) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream))),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Pin::new(&mut self.0).poll_write(task, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(task)
+    }
+}
