@@ -9,13 +9,16 @@ use andon::io::{
     mqtt::{self, Backlog, Broker, Said, Settings, Will, Word, tls},
 };
 use mosquitto::{DEADLINE, Door, Message, Mosquitto, Subscriber, eventually};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::{
     collections::BTreeSet,
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -47,11 +50,18 @@ fn sequence(message: &Message) -> u64 {
 
 /// What stands in for the journal.
 #[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Vec<Row>>>);
+struct Shelf {
+    rows: Arc<Mutex<Vec<Row>>>,
+    failures_to_come: Arc<AtomicU32>,
+}
 
 impl Backlog for Shelf {
     fn rows_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<Row>, String> {
-        let rows = self.0.lock().unwrap();
+        if self.failures_to_come.load(Ordering::Relaxed) > 0 {
+            self.failures_to_come.fetch_sub(1, Ordering::Relaxed);
+            return Err("disk I/O error".into());
+        }
+        let rows = self.rows.lock().unwrap();
         let from = rows.partition_point(|row| row.sequence <= sequence);
         Ok(rows[from..].iter().take(limit).cloned().collect())
     }
@@ -77,7 +87,7 @@ impl Gateway {
 
     /// Written first, told then.
     fn commit(&self, rows: Vec<Row>) {
-        self.shelf.0.lock().unwrap().extend(rows.iter().cloned());
+        self.shelf.rows.lock().unwrap().extend(rows.iter().cloned());
         self.words.send(Word::Committed(rows)).unwrap();
     }
 
@@ -91,8 +101,9 @@ impl Gateway {
 
     async fn until_connected(&mut self) -> String {
         loop {
-            if let Said::Connected { broker } = self.said().await {
-                return broker;
+            match self.said().await {
+                Said::Connected { broker } => return broker,
+                other => println!("{other:?}"),
             }
         }
     }
@@ -151,6 +162,7 @@ async fn no_event_is_lost_or_out_of_order_while_the_broker_is_killed_three_times
         let mes = Subscriber::connect(broker.port, Some("mes"), "andon/v1/+/+/+/event/#").await;
         let goal = KILLED_AT.get(life).copied().unwrap_or(LAST);
         let began_at = acked;
+        let pubacks = broker.logged("Sending PUBACK to gw ");
         while acked < goal {
             // Always more than the window and less than everything: some of it goes through memory, some through the
             // journal only.
@@ -181,6 +193,8 @@ async fn no_event_is_lost_or_out_of_order_while_the_broker_is_killed_three_times
             }
             got
         };
+        let pubacks = broker.logged("Sending PUBACK to gw ") - pubacks;
+        assert!(acked - began_at <= pubacks as u64, "{began_at}..{acked} acknowledged by {pubacks} packets");
         assert!(got[0] <= began_at + 1, "life {life} began at {} and not at {}", got[0], began_at + 1);
         for pair in got.windows(2) {
             assert!(pair[1] <= pair[0] + 1, "a gap in life {life}: {} after {}", pair[1], pair[0]);
@@ -204,7 +218,8 @@ async fn no_event_is_lost_or_out_of_order_while_the_broker_is_killed_three_times
 async fn a_backlog_of_five_thousand_goes_out_at_once() {
     let broker = Mosquitto::start(&Door::Anonymous);
     let mut mes = Subscriber::connect(broker.port, None, "andon/v1/+/+/+/event/#").await;
-    let shelf = Shelf(Arc::new(Mutex::new((1..=5_000).map(row).collect())));
+    let shelf = Shelf::default();
+    shelf.rows.lock().unwrap().extend((1..=5_000).map(row));
     let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), shelf);
     gateway.until_connected().await;
     let started = Instant::now();
@@ -216,6 +231,19 @@ async fn a_backlog_of_five_thousand_goes_out_at_once() {
         assert_eq!((sequence(&message), message.retain), (expected, false));
         assert_eq!(message.payload, &*row(expected).body);
     }
+    gateway.leave().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_for_a_while_only_delays() {
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let shelf = Shelf::default();
+    shelf.rows.lock().unwrap().extend((1..=300).map(row));
+    shelf.failures_to_come.store(2, Ordering::Relaxed);
+    let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), shelf);
+    gateway.until_connected().await;
+    gateway.commit((301..=400).map(row).collect());
+    gateway.until_acked(400).await;
     gateway.leave().await;
 }
 
@@ -365,9 +393,10 @@ struct Pki {
 }
 
 impl Pki {
-    fn new() -> Pki {
+    fn new(name: &str) -> Pki {
         let folder = TempDir::new().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
@@ -381,7 +410,9 @@ impl Pki {
     /// Certificate and key.
     fn sign(&self, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
         let write = |ending: &str, pem: String| {
             let path = self.folder.path().join(format!("{name}.{ending}"));
             fs::write(&path, pem).unwrap();
@@ -403,7 +434,7 @@ fn encrypted(broker: &Mosquitto, host: &str, ca: &Path, pair: Option<(PathBuf, P
 
 #[tokio::test]
 async fn events_pass_through_tls_with_a_client_certificate() {
-    let pki = Pki::new();
+    let pki = Pki::new("plant");
     for version in ["tlsv1.3", "tlsv1.2"] {
         let (cert, key) = pki.sign("localhost");
         let broker = Mosquitto::start(&Door::Tls { cert, key, clients: Some(pki.ca()), version });
@@ -419,7 +450,7 @@ async fn events_pass_through_tls_with_a_client_certificate() {
 
 #[tokio::test]
 async fn each_failure_of_tls_is_told_in_the_words_of_the_settings() {
-    let (pki, stranger) = (Pki::new(), Pki::new());
+    let (pki, stranger) = (Pki::new("plant"), Pki::new("stranger"));
     let (cert, key) = pki.sign("localhost");
     let broker = Mosquitto::start(&Door::Tls { cert, key, clients: Some(pki.ca()), version: "tlsv1.3" });
     let why = async |settings: Settings| {
@@ -445,7 +476,7 @@ async fn each_failure_of_tls_is_told_in_the_words_of_the_settings() {
 
 #[test]
 fn files_that_cannot_be_used_are_named_at_the_start() {
-    let pki = Pki::new();
+    let pki = Pki::new("plant");
     let (cert, key) = pki.sign("gateway");
     let (_, other_key) = pki.sign("other");
     let folder = pki.folder.path().to_owned();

@@ -126,7 +126,6 @@ pub enum Error {
         key: &'static str,
         /// As configured.
         path: PathBuf,
-        #[source]
         /// Cause.
         source: io::Error,
     },
@@ -137,7 +136,6 @@ pub enum Error {
         key: &'static str,
         /// As configured.
         path: PathBuf,
-        #[source]
         /// Cause.
         source: pem::Error,
     },
@@ -173,7 +171,6 @@ pub enum Error {
         cert: PathBuf,
         /// As configured.
         key: PathBuf,
-        #[source]
         /// Cause.
         source: rustls::Error,
     },

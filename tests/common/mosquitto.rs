@@ -1,11 +1,11 @@
 //! A real broker on a free port of the loopback, to be killed and started again, and a subscriber that is not ours.
-#![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -73,10 +73,10 @@ impl Mosquitto {
             // `user`: as root it would become somebody who must not read the folder. Nothing is saved but on request.
             let config = format!(
                 "user root\nlistener {port} 127.0.0.1\n{door}persistence true\npersistence_location {path}/\n\
-                 autosave_interval 0\nmax_queued_messages 0\nlog_dest file {path}/log\n"
+                 autosave_interval 0\nmax_queued_messages 0\nlog_type all\nlog_dest file {path}/log\n"
             );
             fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
-            if let Some(child) = spawn(folder.path(), port) {
+            if let Some(child) = spawn(folder.path()) {
                 return Mosquitto { child: Some(child), port, folder };
             }
         }
@@ -92,7 +92,7 @@ impl Mosquitto {
 
     /// On the same port, with what was saved.
     pub fn start_again(&mut self) {
-        self.child = Some(spawn(self.folder.path(), self.port).expect("the broker starts again"));
+        self.child = Some(spawn(self.folder.path()).expect("the broker starts again"));
     }
 
     /// Writes sessions and subscriptions to disk, so that they outlive a kill.
@@ -109,8 +109,7 @@ impl Mosquitto {
 
     /// Lines of its log that contain this.
     pub fn logged(&self, what: &str) -> usize {
-        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        log.lines().filter(|line| line.contains(what)).count()
+        logged(self.folder.path(), what)
     }
 }
 
@@ -122,7 +121,8 @@ impl Drop for Mosquitto {
     }
 }
 
-fn spawn(folder: &Path, port: u16) -> Option<Child> {
+fn spawn(folder: &Path) -> Option<Child> {
+    let before = logged(folder, " running");
     let mosquitto = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
     let mut child = Command::new(mosquitto)
         .arg("-c")
@@ -136,13 +136,20 @@ fn spawn(folder: &Path, port: u16) -> Option<Child> {
         if child.try_wait().unwrap().is_some() {
             return None;
         }
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        // Its own word, not a connection: somebody else may sit on that port.
+        if logged(folder, " running") > before {
             return Some(child);
         }
         thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
+    child.wait().unwrap();
     None
+}
+
+fn logged(folder: &Path, what: &str) -> usize {
+    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+    log.lines().filter(|line| line.contains(what)).count()
 }
 
 /// Waits for something that can only be looked at.

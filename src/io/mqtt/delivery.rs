@@ -286,3 +286,86 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A sender that is gone will never say it: that is a stop too.
     _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::journal::Row;
+    use std::sync::Arc;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, copy, sink},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    struct Nothing;
+
+    impl Backlog for Nothing {
+        fn rows_after(&mut self, _: u64, _: usize) -> Result<Vec<Row>, String> {
+            Ok(vec![])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_takes_everything_and_acknowledges_nothing_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let swallowing = tokio::spawn(async move {
+            let mut met = 0;
+            while met < 2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut connect = [0; 2];
+                stream.read_exact(&mut connect).await.unwrap();
+                stream.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+                met += 1;
+                tokio::spawn(async move { copy(&mut stream, &mut sink()).await });
+            }
+        });
+        let (words, heard) = mpsc::unbounded_channel();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let (_stop, stop) = watch::channel(false);
+        let settings = Settings {
+            brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
+            client_id: "gw".into(),
+            username: None,
+            password_file: None,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            keep_alive: Duration::from_secs(30),
+        };
+        let delivery = Delivery {
+            settings,
+            will: Will { topic: "status".into(), offline: vec![], online: vec![] },
+            outbox: Outbox::new(0, vec![]),
+            journal: Journal::new(Nothing),
+            words: heard,
+            said: say,
+            stop,
+            silence: None,
+            stall: Duration::from_millis(300),
+        };
+        let running = tokio::spawn(delivery.run());
+        words.send(Word::Committed(vec![row(1)])).unwrap();
+        let broker = format!("mqtt://127.0.0.1:{port}");
+        let why = "connected, but it acknowledged nothing for 0.3 s".to_owned();
+        for expected in [Said::Connected { broker: broker.clone() }, Said::Disconnected { broker, why }] {
+            assert_eq!(timeout(Duration::from_secs(10), said.recv()).await.unwrap(), Some(expected));
+        }
+        timeout(Duration::from_secs(10), swallowing).await.expect("it comes again").unwrap();
+        running.abort();
+    }
+
+    fn row(sequence: u64) -> Row {
+        Row {
+            sequence,
+            epoch: 1,
+            kind: "state".into(),
+            machine: None,
+            topic: "t".into(),
+            topic_sequence: sequence,
+            body: Arc::from(vec![0; 100]),
+            internal: String::new(),
+        }
+    }
+}

@@ -62,7 +62,7 @@ pub(super) fn words(refusal: &Refusal) -> String {
     use AlertDescription as Alert;
     use CertificateError as Bad;
     match refusal {
-        Refusal::InvalidCertificate(Bad::UnknownIssuer) => {
+        Refusal::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "its certificate is not signed by an authority of ca_file (or, without one, of the system)".into()
         }
         Refusal::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
