@@ -97,7 +97,7 @@ impl Outbox {
     pub(super) fn fetched(&mut self, rows: Vec<Row>) -> bool {
         if rows.is_empty() {
             self.surveyed = true;
-            return self.newest <= self.end();
+            return self.wants_rows_after().is_none();
         }
         for row in rows {
             self.newest = self.newest.max(row.sequence);
