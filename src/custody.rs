@@ -1,3 +1,4 @@
 //! Events in, proof of their delivery out: hash chain, cursor, flight.
 
 pub mod chain;
+pub mod flight;

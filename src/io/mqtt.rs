@@ -1,6 +1,29 @@
 //! Committed events and live pictures in, a broker's acknowledgements out.
+//!
+//! The journal is the only queue: what is not acknowledged is not gone, and nobody else keeps it. Each connection starts
+//! at the cursor with the status, every picture and then the events in order; whatever goes wrong ends it, and the next
+//! one starts there again. So an event may arrive twice, but never after a later one of the same connection, and never not.
 
-use std::{path::PathBuf, time::Duration};
+mod backlog;
+mod delivery;
+mod outbox;
+mod session;
+pub mod tls;
+
+use crate::io::journal::Row;
+use backlog::Journal;
+use delivery::{Delivery, STALL};
+use outbox::Outbox;
+use std::{
+    error, fmt, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::rustls::{self, pki_types::pem};
+use tracing::warn;
 
 /// One broker of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +34,12 @@ pub struct Broker {
     pub port: u16,
     /// `mqtts://`
     pub tls: bool,
+}
+
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
+    }
 }
 
 /// How to reach the brokers.
@@ -32,4 +61,193 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// MQTT keep-alive.
     pub keep_alive: Duration,
+}
+
+/// The gateway's own topic, and what stands on it.
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// `G/status`
+    pub topic: String,
+    /// What the broker says when the gateway is gone, and the gateway itself when it leaves.
+    pub offline: Vec<u8>,
+    /// What the gateway says on every connection, until a [`Word::Status`] replaces it.
+    pub online: Vec<u8>,
+}
+
+/// What the gateway wants told.
+#[derive(Debug)]
+pub enum Word {
+    /// Rows that the journal holds, ascending.
+    Committed(Vec<Row>),
+    /// A retained live picture; only the newest of a topic counts.
+    Picture {
+        /// The whole topic.
+        topic: String,
+        /// JSON
+        body: Vec<u8>,
+    },
+    /// A new body of the online status.
+    Status(Vec<u8>),
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A broker took the session.
+    Connected {
+        /// As a URL.
+        broker: String,
+    },
+    /// A connection was lost, or could not be had; each cause once until a connection stands.
+    Disconnected {
+        /// As a URL.
+        broker: String,
+        /// For people.
+        why: String,
+    },
+    /// Every event up to this sequence is acknowledged; rises only.
+    Acked(u64),
+}
+
+/// Where rows come from that are no longer, or not yet, in memory.
+pub trait Backlog: Send + 'static {
+    /// At most `limit` committed rows after `sequence`, ascending; none only where there are none. May block.
+    fn rows_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<Row>, String>;
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Missing, or not ours to read.
+    #[error("{key} {path}: could not be read")]
+    Read {
+        /// In `[mqtt]`.
+        key: &'static str,
+        /// As configured.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// A broken PEM file.
+    #[error("{key} {path}: is not a PEM file")]
+    Pem {
+        /// In `[mqtt]`.
+        key: &'static str,
+        /// As configured.
+        path: PathBuf,
+        /// Cause.
+        source: pem::Error,
+    },
+    /// No password.
+    #[error("password_file {path}: its first line is empty")]
+    NoPassword {
+        /// As configured.
+        path: PathBuf,
+    },
+    /// Not one usable.
+    #[error("{key} {path}: no certificate found in it")]
+    NoCertificate {
+        /// In `[mqtt]`.
+        key: &'static str,
+        /// As configured.
+        path: PathBuf,
+    },
+    /// None.
+    #[error("{key} {path}: no private key found in it")]
+    NoKey {
+        /// In `[mqtt]`.
+        key: &'static str,
+        /// As configured.
+        path: PathBuf,
+    },
+    /// One without the other.
+    #[error("cert_file and key_file: one is given without the other")]
+    HalfPair,
+    /// Key and certificate do not fit, or the key is of no kind that we know.
+    #[error("key_file {key}: cannot be used with cert_file {cert}")]
+    Pair {
+        /// As configured.
+        cert: PathBuf,
+        /// As configured.
+        key: PathBuf,
+        /// Cause.
+        source: rustls::Error,
+    },
+    /// Nobody to trust.
+    #[error("mqtts: this system has no certificate authorities; name a ca_file")]
+    NoRoots,
+    /// Not to be expected.
+    #[error("mqtts: TLS could not be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Whether every file that the settings name can be used: for a start that fails early. Reads files.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    Credentials::read(settings).map(drop)
+}
+
+/// Delivers until `stop` turns true or its sender is gone, then says goodbye within 1.3 s.
+///
+/// `cursor` is the last acknowledged sequence. `words` may be unbounded: they are taken at once, whether or not a broker
+/// is there, and what does not fit here is left to the journal. To be stopped orderly, send the last words first.
+pub async fn run(
+    settings: Settings,
+    will: Will,
+    cursor: u64,
+    backlog: impl Backlog,
+    words: mpsc::UnboundedReceiver<Word>,
+    said: mpsc::UnboundedSender<Said>,
+    stop: watch::Receiver<bool>,
+) {
+    warn_of_open_password(&settings);
+    let outbox = Outbox::new(cursor, will.online.clone());
+    let journal = Journal::new(backlog);
+    Delivery { settings, will, outbox, journal, words, said, stop, silence: None, stall: STALL }.run().await;
+}
+
+/// What a connection needs from files.
+struct Credentials {
+    password: Option<Vec<u8>>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Credentials {
+    fn read(settings: &Settings) -> Result<Credentials, Error> {
+        let password = settings.password_file.as_deref().map(password).transpose()?;
+        Ok(Credentials { password, tls: tls::prepare(settings)? })
+    }
+}
+
+fn password(path: &Path) -> Result<Vec<u8>, Error> {
+    let content = read("password_file", path)?;
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Error::NoPassword { path: path.into() });
+    }
+    Ok(line.to_vec())
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read { key, path: path.into(), source })
+}
+
+fn warn_of_open_password(settings: &Settings) {
+    for path in settings.password_file.iter().chain(&settings.key_file) {
+        if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
+            warn!(path = %path.display(), "secret file can be read by every user of this machine");
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

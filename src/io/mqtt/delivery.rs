@@ -1,0 +1,371 @@
+//! Words in, publishes on one connection after the other out, and what became of them.
+
+use super::{
+    Backlog, Broker, Said, Settings, Will, Word,
+    backlog::Journal,
+    outbox::Outbox,
+    session::{Heard, Manner, PICTURES_ALOFT, Session, WINDOW},
+};
+use crate::custody::flight::{Flight, Stray};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
+use tokio::{
+    select,
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{info, warn};
+
+/// Publishes outstanding and no acknowledgement for so long: the connection is only a pretence.
+pub(super) const STALL: Duration = Duration::from_secs(20);
+/// Between two rounds through the brokers: first, and at most. Jitter takes up to half, so that a hall of gateways
+/// does not come back as one.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A connection that stood for so long was a good one: the next pause is short again.
+const STEADY: Duration = Duration::from_secs(5);
+/// At the end: for what is still to be delivered, then for the offline status.
+const LEAVE: Duration = Duration::from_millis(800);
+const FAREWELL: Duration = Duration::from_millis(300);
+/// Causes remembered, so that each is said once an outage.
+const CAUSES: usize = 16;
+
+pub(super) struct Delivery<B> {
+    pub(super) settings: Settings,
+    pub(super) will: Will,
+    pub(super) outbox: Outbox,
+    pub(super) journal: Journal<B>,
+    pub(super) words: mpsc::UnboundedReceiver<Word>,
+    pub(super) said: mpsc::UnboundedSender<Said>,
+    pub(super) stop: watch::Receiver<bool>,
+    /// No broker, since when and why.
+    pub(super) silence: Option<Silence>,
+    /// [`STALL`], shorter in tests.
+    pub(super) stall: Duration,
+}
+
+pub(super) struct Silence {
+    since: Instant,
+    attempts: u32,
+    causes: BTreeSet<(String, String)>,
+}
+
+enum End {
+    Stop,
+    Lost(String),
+}
+
+impl<B: Backlog> Delivery<B> {
+    pub(super) async fn run(mut self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            for broker in self.settings.brokers.clone() {
+                let (settings, will) = (self.settings.clone(), self.will.clone());
+                let opened = self.meanwhile(Session::open(&settings, &broker, &will)).await;
+                let why = match opened {
+                    None => return,
+                    Some(Err(why)) => why,
+                    Some(Ok(session)) => {
+                        self.say_connected(&broker);
+                        let since = Instant::now();
+                        match self.deliver(session).await {
+                            End::Stop => return,
+                            End::Lost(why) => {
+                                self.say_disconnected(&broker, why);
+                                if since.elapsed() >= STEADY {
+                                    pause = PAUSE_MIN;
+                                }
+                                // The list is tried from its head again.
+                                break;
+                            }
+                        }
+                    }
+                };
+                self.say_disconnected(&broker, why);
+            }
+            if self.meanwhile(sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0))).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Takes words while something else goes on; `None` when it is time to stop.
+    async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> Option<T> {
+        let mut other = pin!(other);
+        loop {
+            select! {
+                () = stopped(&mut self.stop) => return None,
+                word = self.words.recv() => self.take(word?),
+                output = &mut other => return Some(output),
+            }
+        }
+    }
+
+    fn take(&mut self, word: Word) {
+        match word {
+            Word::Committed(rows) => self.outbox.committed(rows),
+            Word::Picture { topic, body } => self.outbox.picture(topic, body),
+            Word::Status(body) => self.outbox.status(body),
+        }
+    }
+
+    fn take_all(&mut self) {
+        while let Ok(word) = self.words.try_recv() {
+            self.take(word);
+        }
+    }
+
+    /// One connection, from the cursor to its end.
+    async fn deliver(&mut self, mut session: Session) -> End {
+        self.outbox.rewind();
+        let mut under_way = UnderWay { flight: Flight::new(self.outbox.cursor(), WINDOW), pictures: 0, since: None };
+        let mut leave_by = None;
+        loop {
+            if let Err(why) = under_way.fill(&mut self.outbox, &session, &self.will.topic) {
+                return End::Lost(why);
+            }
+            self.journal.read_if_wanted(&self.outbox);
+            if leave_by.is_some_and(|by| Instant::now() >= by || (self.outbox.is_idle() && under_way.is_empty())) {
+                return self.bid_farewell(session, under_way).await;
+            }
+            let stalled = under_way.since.map(|since| since + self.stall);
+            let wake = [stalled, leave_by, self.journal.not_before].into_iter().flatten().min();
+            select! {
+                () = stopped(&mut self.stop), if leave_by.is_none() => leave_by = Some(Instant::now() + LEAVE),
+                word = self.words.recv(), if leave_by.is_none() => match word {
+                    Some(word) => self.take(word),
+                    None => leave_by = Some(Instant::now() + LEAVE),
+                },
+                heard = session.heard() => {
+                    if let Err(why) = self.hear(heard, &mut session, &mut under_way) {
+                        return End::Lost(why);
+                    }
+                }
+                read = self.journal.read() => self.journal.take(read, &mut self.outbox),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    if stalled.is_some_and(|stalled| Instant::now() >= stalled) {
+                        let stall_s = self.stall.as_secs_f32();
+                        return End::Lost(format!("connected, but it acknowledged nothing for {stall_s} s"));
+                    }
+                    self.journal.retry_if_due();
+                }
+            }
+            self.take_all();
+        }
+    }
+
+    /// All that was heard by now, so that many acknowledgements make one word.
+    fn hear(&mut self, first: Heard, session: &mut Session, under_way: &mut UnderWay) -> Result<(), String> {
+        let mut next = Some(first);
+        let mut ended = Ok(());
+        while let Some(heard) = next {
+            ended = under_way.hear(heard);
+            next = ended.is_ok().then(|| session.heard_already()).flatten();
+        }
+        let cursor = under_way.flight.cursor();
+        if cursor > self.outbox.cursor() {
+            self.outbox.acknowledged(cursor);
+            self.say(Said::Acked(cursor));
+        }
+        ended
+    }
+
+    /// Offline is said by us if it can be, else by the broker: then there is no DISCONNECT.
+    async fn bid_farewell(&mut self, mut session: Session, mut under_way: UnderWay) -> End {
+        let by = Instant::now() + FAREWELL;
+        if session.publish(&self.will.topic, &self.will.offline, Manner::Status).is_err() {
+            return End::Stop;
+        }
+        under_way.flight.board(None);
+        while !under_way.flight.is_empty() {
+            select! {
+                heard = session.heard() => {
+                    if self.hear(heard, &mut session, &mut under_way).is_err() {
+                        return End::Stop;
+                    }
+                }
+                () = sleep_until(by) => return End::Stop,
+            }
+        }
+        session.close().await;
+        End::Stop
+    }
+
+    fn say_connected(&mut self, broker: &Broker) {
+        let broker = broker.to_string();
+        match self.silence.take() {
+            None => info!(%broker, "broker connected"),
+            Some(Silence { since, attempts, .. }) => {
+                info!(%broker, failures = attempts, silent_s = since.elapsed().as_secs(), "broker connected");
+            }
+        }
+        self.say(Said::Connected { broker });
+    }
+
+    fn say_disconnected(&mut self, broker: &Broker, why: String) {
+        let broker = broker.to_string();
+        let silence =
+            self.silence.get_or_insert_with(|| Silence { since: Instant::now(), attempts: 0, causes: BTreeSet::new() });
+        silence.attempts += 1;
+        if silence.causes.len() < CAUSES && silence.causes.insert((broker.clone(), why.clone())) {
+            warn!(%broker, %why, "broker not available; events wait in the journal");
+            self.say(Said::Disconnected { broker, why });
+        }
+    }
+
+    fn say(&self, word: Said) {
+        // Nobody listens any more: then a stop is on its way.
+        _ = self.said.send(word);
+    }
+}
+
+/// What one connection has in the air.
+struct UnderWay {
+    flight: Flight,
+    pictures: usize,
+    /// When something was sent or acknowledged last, while something is outstanding.
+    since: Option<Instant>,
+}
+
+impl UnderWay {
+    /// As much as the bounds permit.
+    fn fill(&mut self, outbox: &mut Outbox, session: &Session, status_topic: &str) -> Result<(), String> {
+        if self.flight.has_room()
+            && let Some(body) = outbox.next_status()
+        {
+            session.publish(status_topic, body, Manner::Status)?;
+            self.flight.board(None);
+        }
+        while self.pictures < PICTURES_ALOFT
+            && let Some((topic, body)) = outbox.next_picture()
+        {
+            session.publish(&topic, body, Manner::Picture)?;
+            self.pictures += 1;
+        }
+        while self.flight.has_room()
+            && let Some(event) = outbox.next_event()
+        {
+            session.publish(&event.topic, &event.body, Manner::Event)?;
+            self.flight.board(Some(event.sequence));
+        }
+        if !self.is_empty() {
+            self.since.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<(), String> {
+        let mut progress = true;
+        match heard {
+            Heard::Connected => {}
+            Heard::Sent(0) => {
+                self.pictures = self.pictures.saturating_sub(1);
+                progress = self.flight.is_empty();
+            }
+            Heard::Sent(packet_id) => {
+                self.flight.number(packet_id).map_err(|stray: Stray| stray.to_string())?;
+                progress = false;
+            }
+            Heard::Acked(packet_id) => self.flight.land(packet_id).map_err(|stray: Stray| stray.to_string())?,
+            Heard::Lost(why) => return Err(why),
+        }
+        if self.is_empty() {
+            self.since = None;
+        } else if progress {
+            self.since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.flight.is_empty() && self.pictures == 0
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone will never say it: that is a stop too.
+    _ = stop.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::journal::Row;
+    use std::sync::Arc;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, copy, sink},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    struct Nothing;
+
+    impl Backlog for Nothing {
+        fn rows_after(&mut self, _: u64, _: usize) -> Result<Vec<Row>, String> {
+            Ok(vec![])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_takes_everything_and_acknowledges_nothing_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let swallowing = tokio::spawn(async move {
+            let mut met = 0;
+            while met < 2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut connect = [0; 2];
+                stream.read_exact(&mut connect).await.unwrap();
+                stream.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+                met += 1;
+                tokio::spawn(async move { copy(&mut stream, &mut sink()).await });
+            }
+        });
+        let (words, heard) = mpsc::unbounded_channel();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let (_stop, stop) = watch::channel(false);
+        let settings = Settings {
+            brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
+            client_id: "gw".into(),
+            username: None,
+            password_file: None,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            keep_alive: Duration::from_secs(30),
+        };
+        let delivery = Delivery {
+            settings,
+            will: Will { topic: "status".into(), offline: vec![], online: vec![] },
+            outbox: Outbox::new(0, vec![]),
+            journal: Journal::new(Nothing),
+            words: heard,
+            said: say,
+            stop,
+            silence: None,
+            stall: Duration::from_millis(300),
+        };
+        let running = tokio::spawn(delivery.run());
+        words.send(Word::Committed(vec![row(1)])).unwrap();
+        let broker = format!("mqtt://127.0.0.1:{port}");
+        let why = "connected, but it acknowledged nothing for 0.3 s".to_owned();
+        for expected in [Said::Connected { broker: broker.clone() }, Said::Disconnected { broker, why }] {
+            assert_eq!(timeout(Duration::from_secs(10), said.recv()).await.unwrap(), Some(expected));
+        }
+        timeout(Duration::from_secs(10), swallowing).await.expect("it comes again").unwrap();
+        running.abort();
+    }
+
+    fn row(sequence: u64) -> Row {
+        Row {
+            sequence,
+            epoch: 1,
+            kind: "state".into(),
+            machine: None,
+            topic: "t".into(),
+            topic_sequence: sequence,
+            body: Arc::from(vec![0; 100]),
+            internal: String::new(),
+        }
+    }
+}
