@@ -4,5 +4,5 @@ pub mod clock;
 pub mod journal;
 pub mod mqtt;
 pub mod plc;
-pub mod systemd;
 pub mod samples;
+pub mod systemd;

@@ -5,6 +5,7 @@
 pub mod books;
 pub mod custody;
 pub mod event;
+pub mod gateway;
 pub mod io;
 pub mod shop;
 pub mod signal;

@@ -218,6 +218,11 @@ impl Shop {
         self.next_wake.min(self.next_edge)
     }
 
+    /// The latest moment that was decided about.
+    pub fn now(&self) -> Stamp {
+        self.now
+    }
+
     /// The fold of all events told.
     pub fn known(&self) -> &Known {
         &self.known

@@ -1,9 +1,9 @@
 //! Registers in, readings out, and from readings the edges of a machine: going, standing, unknown.
 
 pub mod counter;
+pub mod decode;
 pub mod motion;
 pub mod pace;
-pub mod decode;
 pub mod plan;
 pub mod point;
 

@@ -310,13 +310,11 @@ fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> (Counts, Opt
 }
 
 /// `None` for a zero base.
-#[allow(clippy::cast_precision_loss)]
 fn ratio(part: i64, base: i64) -> Option<f64> {
     (base != 0).then(|| part as f64 / base as f64)
 }
 
 /// Ideal time of `parts` / `base_ms`, from the exact fraction.
-#[allow(clippy::cast_precision_loss)]
 fn ratio_of(parts: i64, ideal: Ideal, base_ms: i64) -> Option<f64> {
     let (over, under) = (i128::from(parts) * i128::from(ideal.ms), i128::from(base_ms) * i128::from(ideal.parts));
     (under != 0).then(|| over as f64 / under as f64)

@@ -1,0 +1,626 @@
+//! The daemon: PLCs in, the broker out, and between them one loop that never waits for disk or network.
+//!
+//! Wiring only. What a turn of the shop gives is put into an envelope for the journal; pictures travel with it and are
+//! let go after its commit, so that nothing is told that is not written.
+
+mod picture;
+mod record;
+
+use crate::{
+    event::{Stamp, Told, notice},
+    io::{
+        clock::Clock,
+        journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Reader, Row},
+        mqtt, plc,
+        samples::Recorder,
+        systemd::Notify,
+    },
+    shop::{Input, Known, Marks, Rules, Shop},
+    wire::{Names, Time, envelope, payload::picture::Status},
+};
+use picture::Pictures;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+/// Observations that wait for the loop: a burst of every PLC at once.
+const OBSERVATIONS: usize = 1024;
+
+/// Marks, pictures, recording, status and watchdog are looked after so often. Real time.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Beats between two pictures of the OEE.
+const OEE_BEATS: u64 = 10;
+
+/// Beats between two writings of the marks to the journal; between, they lie in memory only and cost no flash.
+const MARK_BEATS: u64 = 300;
+
+/// A snapshot after so many events …
+const SNAPSHOT_EVENTS: u64 = 10_000;
+
+/// … or so many beats, if there was an event.
+const SNAPSHOT_BEATS: u64 = 3600;
+
+/// How long the last events may take to the disk when the gateway stops.
+const LAST_COMMIT: Duration = Duration::from_millis(500);
+
+/// Everything that the daemon is told before it starts.
+pub struct Settings {
+    /// For the shop.
+    pub rules: Rules,
+    /// For the world.
+    pub names: Names,
+    /// One task each.
+    pub plcs: Vec<plc::Settings>,
+    /// Where to publish.
+    pub mqtt: mqtt::Settings,
+    /// Where to keep.
+    pub journal: journal::Settings,
+    /// `--record`
+    pub record: Option<PathBuf>,
+    /// `--clock-speed`; 1 but in a simulation.
+    pub clock_speed: u32,
+}
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The snapshot cannot be read.
+    #[error("the journal's snapshot is not readable by this version")]
+    Snapshot(#[source] serde_json::Error),
+    /// A file that the broker settings name.
+    #[error("[mqtt] cannot be used")]
+    Mqtt(#[from] mqtt::Error),
+    /// The recording.
+    #[error("the recording could not be written")]
+    Record(#[from] crate::io::samples::Error),
+    /// A task ended that never should.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+}
+
+/// Runs until `stop` resolves, then ends in order within two seconds.
+///
+/// # Errors
+/// What keeps it from starting, or from going on.
+pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    mqtt::check(&settings.mqtt)?;
+    let clock = Clock::start(settings.clock_speed);
+    let (journal, start) = Journal::open(&settings.journal)?;
+    let mut marks_file = MarksFile::place(&settings.journal, start.instance);
+    let known = remember(&start)?;
+    let rules_text = rules_text(&settings.rules);
+    let changed = changed_rules(start.rules.as_deref(), &rules_text);
+    let marks = latest_marks(start.marks.as_deref(), marks_file.read().map(|kept| kept.body).as_deref());
+    let shop = Shop::open(Arc::new(settings.rules), known, &marks);
+    let recorder = match &settings.record {
+        Some(path) => Some(Recorder::create(path, record::columns(shop.rules(), &settings.plcs))?),
+        None => None,
+    };
+
+    let (committed_in, committed) = mpsc::unbounded_channel();
+    let (pen, ending) = journal.start(committed_in)?;
+    let (words, words_out) = mpsc::unbounded_channel();
+    let (said_in, said) = mpsc::unbounded_channel();
+    let (seen_in, seen) = mpsc::channel(OBSERVATIONS);
+    let (stop_mqtt, mqtt_stops) = watch::channel(false);
+
+    let mut status = StatusBook {
+        instance: start.instance,
+        started_at: clock.now(),
+        clock_speed: settings.clock_speed,
+        plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), false)).collect(),
+        trouble: None,
+    };
+    let will = mqtt::Will {
+        topic: settings.names.status_topic(),
+        offline: status.body(&settings.names, "offline", clock.now()),
+        online: status.body(&settings.names, "online", clock.now()),
+    };
+    let mut tasks = JoinSet::new();
+    for plc in settings.plcs {
+        let (clock, out) = (clock, seen_in.clone());
+        tasks.spawn(async move {
+            plc::run(plc, clock, out).await;
+            "a PLC's task"
+        });
+    }
+    drop(seen_in);
+    let mut mqtt_task = tokio::spawn(mqtt::run(
+        settings.mqtt,
+        will,
+        start.cursor,
+        Backlog { data_dir: settings.journal.data_dir.clone(), reader: None },
+        words_out,
+        said_in,
+        mqtt_stops,
+    ));
+
+    let mut house = Gateway {
+        clock,
+        pictures: Pictures::new(&shop),
+        shop,
+        names: settings.names,
+        pen,
+        held: None,
+        held_since: None,
+        words,
+        marks_file,
+        recorder,
+        notify,
+        status: std::mem::take(&mut status),
+        acked: start.cursor,
+        snapshot_at: start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence),
+        beats: 0,
+        beats_at_snapshot: 0,
+        polls: 0,
+    };
+    house.open(rules_text, &changed);
+    let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
+    // The journal's thread has been told; what it could not write is an error.
+    match ending.join() {
+        Ok(Ok(())) => outcome,
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Error::Ended("the journal's thread")),
+    }
+}
+
+/// The snapshot, and every event after it.
+fn remember(start: &journal::Start) -> Result<Known, Error> {
+    let mut known = match &start.snapshot {
+        Some((_, snapshot)) => serde_json::from_str(snapshot).map_err(Error::Snapshot)?,
+        None => Known { epoch: start.epoch, ..Known::default() },
+    };
+    for row in &start.tail {
+        match serde_json::from_str::<Told>(&row.internal) {
+            Ok(told) => known.apply(&told),
+            Err(error) => {
+                warn!(sequence = row.sequence, kind = row.kind, %error, "an event of another version was passed over");
+                known.next_sequence = row.sequence + 1;
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The later of the marks in memory and those on disk.
+fn latest_marks(disk: Option<&str>, memory: Option<&str>) -> Marks {
+    let read = |text: &str| match serde_json::from_str::<Marks>(text) {
+        Ok(marks) => Some(marks),
+        Err(error) => {
+            warn!(%error, "marks could not be read and were left aside");
+            None
+        }
+    };
+    [disk, memory]
+        .into_iter()
+        .flatten()
+        .filter_map(read)
+        .max_by_key(|marks| (marks.sequence, marks.at))
+        .unwrap_or_default()
+}
+
+/// What figures depend on, by machine: kept beside the journal, so that a change can be said aloud.
+fn rules_text(rules: &Rules) -> String {
+    let of = |machine: &crate::shop::rules::MachineRules| (machine.id.clone(), format!("{machine:?}"));
+    let mut texts: BTreeMap<String, String> = rules.machines.iter().map(of).collect();
+    texts.insert(String::new(), format!("{:?} {:?} {:?}", rules.convention, rules.calendar.zone(), rules.reasons));
+    serde_json::to_string(&texts).unwrap_or_default()
+}
+
+/// The machines whose rules are others than last time; an empty id stands for all.
+fn changed_rules(before: Option<&str>, now: &str) -> Vec<String> {
+    let read = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
+    let Some(before) = before.map(read) else { return Vec::new() };
+    let changed = read(now).into_iter().filter(|(id, text)| before.get(id).is_some_and(|before| before != text));
+    changed.map(|(id, _)| id).collect()
+}
+
+/// What may be let go only after the commit.
+enum Passenger {
+    Picture { topic: String, body: Vec<u8> },
+}
+
+struct Gateway {
+    clock: Clock,
+    shop: Shop,
+    names: Names,
+    pictures: Pictures,
+    pen: Pen<Passenger>,
+    /// The journal is full to its bound: this one waits, and nothing new is decided until it is taken.
+    held: Option<Envelope<Passenger>>,
+    held_since: Option<Stamp>,
+    words: mpsc::UnboundedSender<mqtt::Word>,
+    marks_file: MarksFile,
+    recorder: Option<Recorder>,
+    notify: Notify,
+    status: StatusBook,
+    acked: u64,
+    snapshot_at: u64,
+    beats: u64,
+    beats_at_snapshot: u64,
+    /// Completed since the last beat: what the watchdog lives on.
+    polls: u64,
+}
+
+impl Gateway {
+    fn open(&mut self, rules_text: String, changed: &[String]) {
+        let now = self.clock.now();
+        let mut envelope = Envelope { rules: Some(rules_text), ..Envelope::default() };
+        for id in changed {
+            let machine = (!id.is_empty()).then(|| id.clone());
+            let text = "what happened before was judged under other rules; an open stop goes on under the new ones";
+            self.notice(machine, "rules_changed", notice::Severity::Info, text.to_owned(), now, &mut envelope);
+        }
+        self.pictures.all(&self.shop, &self.names, now, &mut envelope);
+        self.send(envelope);
+        self.notify.ready();
+        info!(machines = self.names.machines.len(), plcs = self.status.plcs.len(), "gateway started");
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn live(
+        mut self,
+        stop: impl Future<Output = ()>,
+        mut seen: mpsc::Receiver<plc::Word>,
+        mut committed: mpsc::UnboundedReceiver<Committed<Passenger>>,
+        mut said: mpsc::UnboundedReceiver<mqtt::Said>,
+        tasks: &mut JoinSet<&'static str>,
+        mqtt_task: &mut tokio::task::JoinHandle<()>,
+        stop_mqtt: watch::Sender<bool>,
+    ) -> Result<(), Error> {
+        tokio::pin!(stop);
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut health = self.pen.health();
+        let outcome = loop {
+            let wake = self.clock;
+            let due = if self.held.is_some() { Stamp::MAX } else { self.shop.next_wake() };
+            tokio::select! {
+                biased;
+                () = &mut stop => break Ok(()),
+                done = committed.recv() => match done {
+                    Some(done) => self.release(done),
+                    None => break Err(Error::Ended("the journal's thread")),
+                },
+                Some(word) = said.recv() => self.hear(&word),
+                // Before the tick: what was seen happened before what is due now.
+                word = seen.recv(), if !tasks.is_empty() => match word {
+                    Some(word) => self.see(word),
+                    None => break Err(Error::Ended("the last PLC's task")),
+                },
+                Some(ended) = tasks.join_next() => break Err(Error::Ended(ended.unwrap_or("a PLC's task"))),
+                _ = &mut *mqtt_task => break Err(Error::Ended("the broker's task")),
+                Ok(()) = health.changed() => {
+                    let trouble = health.borrow_and_update().as_ref().map(|trouble| trouble.words.clone());
+                    self.status.trouble = trouble;
+                    self.tell_status();
+                }
+                _ = beat.tick() => self.beat(),
+                () = wake.sleep_until(due) => self.turn(Input::Tick, wake.now()),
+            }
+        };
+        self.notify.stopping();
+        tasks.abort_all();
+        self.close(&mut committed, &mut said, mqtt_task, &stop_mqtt).await;
+        outcome
+    }
+
+    fn see(&mut self, word: plc::Word) {
+        match word {
+            plc::Word::Seen(mut observation) => {
+                self.polls += 1;
+                self.turn(Input::Observed(&observation), observation.at);
+                if let Some(recorder) = &mut self.recorder {
+                    // As it was decided: never before what was decided last.
+                    observation.at = self.shop.now();
+                    if let Err(error) = recorder.record(&observation) {
+                        error!(%error, "recording stopped");
+                        self.recorder = None;
+                    }
+                }
+            }
+            plc::Word::Lost { plc, at, why } => {
+                let text = format!("{plc} does not answer: {why}");
+                self.plc_changed(plc, false, "plc_lost", notice::Severity::Warning, text, at);
+            }
+            plc::Word::Back { plc, at, silent_ms } => {
+                // The first answer after a start is nothing to report.
+                if silent_ms > 0 || self.status.plcs.get(&plc).is_some_and(|answers| !answers) {
+                    let text = format!("{plc} answers again after {:.1} s", silent_ms as f64 / 1000.0);
+                    self.plc_changed(plc, true, "plc_back", notice::Severity::Info, text, at);
+                }
+            }
+        }
+    }
+
+    fn plc_changed(
+        &mut self,
+        plc: String,
+        answers: bool,
+        code: &str,
+        severity: notice::Severity,
+        text: String,
+        at: Stamp,
+    ) {
+        self.status.plcs.insert(plc, answers);
+        let mut envelope = Envelope::default();
+        self.notice(None, code, severity, text, at, &mut envelope);
+        self.send(envelope);
+        self.tell_status();
+    }
+
+    fn notice(
+        &mut self,
+        machine: Option<String>,
+        code: &str,
+        severity: notice::Severity,
+        text: String,
+        at: Stamp,
+        envelope: &mut Envelope<Passenger>,
+    ) {
+        if self.held.is_some() {
+            return;
+        }
+        let notice = notice::Event { at, machine, code: code.to_owned(), severity, text, from: None, to: None };
+        let turn = self.shop.turn(Input::Notice(&notice), at);
+        self.enclose(turn.told, envelope);
+    }
+
+    /// One turn of the shop, and everything that follows from it.
+    fn turn(&mut self, input: Input<'_>, now: Stamp) {
+        // What is not decided is seen again later: PLC counters are the log, and the gap becomes `unknown`.
+        if self.held.is_some() {
+            return;
+        }
+        let turn = self.shop.turn(input, now);
+        if turn.told.is_empty() && !turn.is_mark_due {
+            return;
+        }
+        let mut envelope = Envelope::default();
+        self.pictures.changed(&self.shop, &self.names, &turn.told, now, &mut envelope);
+        self.enclose(turn.told, &mut envelope);
+        if turn.is_mark_due {
+            envelope.marks = serde_json::to_string(&self.shop.marks()).ok();
+        }
+        self.send(envelope);
+    }
+
+    fn enclose(&mut self, told: Vec<Told>, envelope: &mut Envelope<Passenger>) {
+        for told in told {
+            match row(&self.names, &told) {
+                Ok(row) => envelope.rows.push(row),
+                // The words of this house always have a JSON form.
+                Err(error) => error!(sequence = told.sequence, %error, "an event could not be written"),
+            }
+        }
+        let last = self.shop.known().last_sequence();
+        let is_old = self.beats - self.beats_at_snapshot >= SNAPSHOT_BEATS;
+        if last >= self.snapshot_at + SNAPSHOT_EVENTS || (is_old && last > self.snapshot_at) {
+            self.snapshot(envelope);
+        }
+    }
+
+    fn snapshot(&mut self, envelope: &mut Envelope<Passenger>) {
+        let last = self.shop.known().last_sequence();
+        if let Ok(snapshot) = serde_json::to_string(self.shop.known()) {
+            envelope.snapshot = Some((last, snapshot));
+        }
+        (self.snapshot_at, self.beats_at_snapshot) = (last, self.beats);
+    }
+
+    fn send(&mut self, envelope: Envelope<Passenger>) {
+        debug_assert!(self.held.is_none(), "nothing is decided while an envelope is held");
+        if let Err(envelope) = self.pen.write(envelope) {
+            warn!("the journal cannot keep up: nothing new is decided until it can");
+            self.held_since = Some(self.shop.now());
+            self.held = Some(envelope);
+        }
+    }
+
+    /// The journal takes again: the time between was not observed.
+    fn send_held(&mut self) {
+        let Some(envelope) = self.held.take() else { return };
+        match self.pen.write(envelope) {
+            Err(envelope) => self.held = Some(envelope),
+            Ok(()) => {
+                let (from, now) = (self.held_since.take().unwrap_or_default(), self.clock.now());
+                warn!(%from, to = %now, "the journal takes again");
+                let text =
+                    format!("the journal could take no event since {from}: what happened in between was not observed");
+                let mut envelope = Envelope::default();
+                self.notice(None, "journal_full", notice::Severity::Error, text, now, &mut envelope);
+                self.send(envelope);
+            }
+        }
+    }
+
+    /// After the commit: rows and pictures may be told.
+    fn release(&mut self, committed: Committed<Passenger>) {
+        if !committed.rows.is_empty() {
+            self.say(mqtt::Word::Committed(committed.rows));
+        }
+        for Passenger::Picture { topic, body } in committed.passengers {
+            self.say(mqtt::Word::Picture { topic, body });
+        }
+    }
+
+    fn say(&self, word: mqtt::Word) {
+        // Without a broker's task the loop ends by itself.
+        let _ = self.words.send(word);
+    }
+
+    fn hear(&mut self, said: &mqtt::Said) {
+        if let mqtt::Said::Acked(sequence) = said {
+            self.acked = *sequence;
+            self.pen.cursor(*sequence);
+        }
+    }
+
+    fn beat(&mut self) {
+        self.beats += 1;
+        self.send_held();
+        let now = self.clock.now();
+        if let Ok(marks) = serde_json::to_string(&self.shop.marks()) {
+            self.marks_file.write(&marks);
+            if self.held.is_none() {
+                let mut envelope = Envelope::default();
+                self.pictures.states(&self.shop, &self.names, now, &mut envelope);
+                if self.beats % OEE_BEATS == 1 {
+                    self.pictures.oees(&self.shop, &self.names, now, &mut envelope);
+                }
+                if self.beats.is_multiple_of(MARK_BEATS) {
+                    envelope.marks = Some(marks);
+                }
+                if envelope.marks.is_some() || !envelope.passengers.is_empty() {
+                    self.send(envelope);
+                }
+            }
+        }
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.flush()
+        {
+            error!(%error, "recording stopped");
+            self.recorder = None;
+        }
+        let open = self.shop.machines().filter_map(|machine| machine.known?.book.open_stop()?.downtime).count();
+        let backlog = self.shop.known().last_sequence() - self.acked.min(self.shop.known().last_sequence());
+        self.notify.status(&format!(
+            "{} of {} PLCs answer, {open} open downtimes, {backlog} events not yet acknowledged",
+            self.status.plcs.values().filter(|answers| **answers).count(),
+            self.status.plcs.len()
+        ));
+        // Fed by progress, not by a timer: a loop that sees nothing of any PLC task is hung.
+        if std::mem::take(&mut self.polls) > 0 || self.status.plcs.is_empty() {
+            self.notify.watchdog();
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let body = self.status.body(&self.names, "online", self.clock.now());
+        self.say(mqtt::Word::Status(body));
+    }
+
+    /// Everything decided is written, told if the broker listens, and closed.
+    async fn close(
+        mut self,
+        committed: &mut mpsc::UnboundedReceiver<Committed<Passenger>>,
+        said: &mut mpsc::UnboundedReceiver<mqtt::Said>,
+        mqtt_task: &mut tokio::task::JoinHandle<()>,
+        stop_mqtt: &watch::Sender<bool>,
+    ) {
+        let marks = serde_json::to_string(&self.shop.marks()).ok();
+        if let Some(marks) = &marks {
+            self.marks_file.write(marks);
+        }
+        let mut last = self.held.take().unwrap_or_default();
+        last.marks = marks;
+        self.snapshot(&mut last);
+        let _ = self.pen.write(last);
+        let deadline = tokio::time::sleep(LAST_COMMIT);
+        tokio::pin!(deadline);
+        while self.pen.unwritten() > 0 {
+            tokio::select! {
+                Some(done) = committed.recv() => self.release(done),
+                () = &mut deadline => break,
+            }
+        }
+        while let Ok(done) = committed.try_recv() {
+            self.release(done);
+        }
+        let _ = stop_mqtt.send(true);
+        if !mqtt_task.is_finished() {
+            let _ = mqtt_task.await;
+        }
+        while let Ok(word) = said.try_recv() {
+            self.hear(&word);
+        }
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.flush()
+        {
+            error!(%error, "the end of the recording could not be written");
+        }
+        info!(last_sequence = self.shop.known().last_sequence(), acknowledged = self.acked, "gateway stopped");
+        self.pen.close();
+    }
+}
+
+/// What `G/status` says.
+#[derive(Default)]
+struct StatusBook {
+    instance: Uuid,
+    started_at: Stamp,
+    clock_speed: u32,
+    plcs: BTreeMap<String, bool>,
+    trouble: Option<String>,
+}
+
+impl StatusBook {
+    fn body(&self, names: &Names, status: &'static str, at: Stamp) -> Vec<u8> {
+        let status = Status {
+            status,
+            instance: self.instance,
+            started_at: Time(self.started_at),
+            at: Time(at),
+            version: env!("CARGO_PKG_VERSION"),
+            clock_speed: self.clock_speed,
+            machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
+            plcs: self.plcs.iter().map(|(id, answers)| (id.as_str(), *answers)).collect(),
+            trouble: self.trouble.clone(),
+        };
+        serde_json::to_vec(&status).unwrap_or_default()
+    }
+}
+
+/// The row of an event: its body as the world is told it, and what the fold reads.
+///
+/// # Errors
+/// Never for the words of this house; `serde_json`'s own otherwise.
+pub fn row(names: &Names, told: &Told) -> serde_json::Result<Row> {
+    Ok(Row {
+        sequence: told.sequence,
+        epoch: told.epoch,
+        kind: told.event.kind().to_owned(),
+        machine: told.event.machine().map(str::to_owned),
+        topic: names.event_topic(&told.topic),
+        topic_sequence: told.topic_sequence,
+        body: envelope::body(names, told)?.into(),
+        internal: serde_json::to_string(told)?,
+    })
+}
+
+/// Rows that the broker has not acknowledged, read from the journal beside its writer.
+struct Backlog {
+    data_dir: PathBuf,
+    reader: Option<Reader>,
+}
+
+impl mqtt::Backlog for Backlog {
+    fn rows_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<Row>, String> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => open_reader(&self.data_dir)?,
+        };
+        // A reader that failed is not used again.
+        let rows = reader.rows_after(sequence, limit as u64).map_err(|error| error.to_string())?;
+        self.reader = Some(reader);
+        Ok(rows)
+    }
+}
+
+fn open_reader(data_dir: &Path) -> Result<Reader, String> {
+    Reader::open(data_dir).map_err(|error| error.to_string())
+}

@@ -1,0 +1,176 @@
+//! The shop in, the live pictures of its machines out: at once where a state changed, else at most every beat.
+
+use super::Passenger;
+use crate::{
+    books::{Measure, Window},
+    event::{
+        Event, Stamp, Told,
+        part::Counts,
+        stop::{self, Change, Downtime, State},
+    },
+    io::journal::Envelope,
+    shop::{Machine, Shop},
+    wire::{
+        Names,
+        payload::{
+            picture::{self, Live},
+            window,
+        },
+    },
+};
+use serde::Serialize;
+use std::collections::VecDeque;
+
+/// Speed is measured over so long. Milliseconds.
+const SPEED_MS: i64 = 60_000;
+
+/// What was last shown of each machine.
+pub(super) struct Pictures {
+    shown: Vec<Shown>,
+}
+
+#[derive(Default)]
+struct Shown {
+    state: Option<Likeness>,
+    /// Counts at past beats, for the speed.
+    pace: VecDeque<(Stamp, i64)>,
+    /// The last word on the open downtime.
+    downtime: Option<Downtime>,
+}
+
+/// What makes two pictures of a state different.
+type Likeness = (Option<(State, Stamp, bool)>, i64, Counts, Option<u64>);
+
+impl Pictures {
+    pub(super) fn new(shop: &Shop) -> Pictures {
+        Pictures { shown: shop.machines().map(|_| Shown::default()).collect() }
+    }
+
+    /// Every picture of every machine: the gateway starts.
+    pub(super) fn all(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        for (machine, shown) in shop.machines().zip(&mut self.shown) {
+            let open = machine.known.and_then(|known| known.book.open_stop()).filter(|stop| stop.downtime.is_some());
+            shown.downtime = open.map(|stop| Downtime {
+                machine: machine.rules.id.clone(),
+                change: Change::Updated,
+                at: now,
+                by: "plc".to_owned(),
+                stop: stop.clone(),
+            });
+            shown.show_downtime(machine, names, now, into);
+        }
+        self.states(shop, names, now, into);
+        self.oees(shop, names, now, into);
+    }
+
+    /// The machines whose state or downtime changed by these events.
+    pub(super) fn changed(
+        &mut self,
+        shop: &Shop,
+        names: &Names,
+        told: &[Told],
+        now: Stamp,
+        into: &mut Envelope<Passenger>,
+    ) {
+        for (machine, shown) in shop.machines().zip(&mut self.shown) {
+            let of_machine = || told.iter().rev().filter(|told| told.event.machine() == Some(&machine.rules.id));
+            if of_machine().next().is_none() {
+                continue;
+            }
+            let last = of_machine().find_map(|told| match &told.event {
+                Event::Stop(stop::Event::Downtime(downtime)) => Some(downtime),
+                _ => None,
+            });
+            if let Some(downtime) = last {
+                shown.downtime = (downtime.change != Change::Closed).then(|| (**downtime).clone());
+                shown.show_downtime(machine, names, now, into);
+            }
+            shown.show_state(machine, names, now, into);
+        }
+    }
+
+    /// The states that look different than when they were last shown.
+    pub(super) fn states(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        for (machine, shown) in shop.machines().zip(&mut self.shown) {
+            shown.pace.push_back((now, machine.counts().total));
+            while shown.pace.front().is_some_and(|(at, _)| now.since(*at) > SPEED_MS) {
+                shown.pace.pop_front();
+            }
+            if shown.state != Some(likeness(machine)) {
+                shown.show_state(machine, names, now, into);
+            }
+        }
+    }
+
+    /// The day so far and the last full hour.
+    pub(super) fn oees(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        let rules = shop.rules();
+        let (day, hour) = (rules.calendar.day(now), rules.calendar.hour(rules.calendar.hour(now).from.plus(-1)));
+        for machine in shop.machines() {
+            let Some(known) = machine.known else { continue };
+            let latest = *machine.counts();
+            let by = Measure {
+                convention: rules.convention,
+                ideal: machine.rules.ideal,
+                has_counter: machine.has_counter(),
+                as_of: now,
+                latest: Some(&latest),
+            };
+            let of_day = Window::of(&known.book, day.from, day.to, &by);
+            let of_hour = Window::of(&known.book, hour.from, hour.to, &by);
+            let (id, line) = (&machine.rules.id, &machine.rules.line);
+            let picture = picture::oee(
+                now,
+                names.about(Some(id)),
+                rules.convention.word(),
+                of_day.as_ref().map(|window| window::data("day", &day.id, id, line, window)),
+                of_hour.as_ref().map(|window| window::data("hour", &hour.id, id, line, window)),
+            );
+            show(names.oee_topic(id), &picture, into);
+        }
+    }
+}
+
+impl Shown {
+    fn show_state(&mut self, machine: Machine<'_>, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        let live = Live {
+            state: likeness(machine).0,
+            stop: machine.known.and_then(|known| known.book.open_stop()),
+            fault: machine.fault(),
+            counts: machine.counts(),
+            speed: machine.has_counter().then(|| self.speed(now, machine.counts().total)).flatten(),
+        };
+        let id = &machine.rules.id;
+        show(names.state_topic(id), &picture::state(now, names.about(Some(id)), &live), into);
+        self.state = Some(likeness(machine));
+    }
+
+    fn show_downtime(&self, machine: Machine<'_>, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        let id = &machine.rules.id;
+        show(names.downtime_topic(id), &picture::downtime(now, names.about(Some(id)), self.downtime.as_ref()), into);
+    }
+
+    /// Parts per minute since the oldest beat of the last minute.
+    fn speed(&self, now: Stamp, total: i64) -> Option<f64> {
+        let (at, before) = self.pace.front()?;
+        let elapsed_ms = now.since(*at);
+        (elapsed_ms > 0).then(|| (total - before) as f64 * 60_000.0 / elapsed_ms as f64)
+    }
+}
+
+fn likeness(machine: Machine<'_>) -> Likeness {
+    let current = machine.known.and_then(|known| known.current);
+    let stop = machine.known.and_then(|known| known.book.open_stop());
+    (
+        current.map(|current| (current.state, current.since, current.provisional)),
+        machine.fault(),
+        *machine.counts(),
+        stop.and_then(|stop| stop.downtime).map(|downtime| downtime.revision),
+    )
+}
+
+fn show(topic: String, picture: &impl Serialize, into: &mut Envelope<Passenger>) {
+    if let Ok(body) = serde_json::to_vec(picture) {
+        into.passengers.push(Passenger::Picture { topic, body });
+    }
+}
