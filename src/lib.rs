@@ -8,3 +8,4 @@ pub mod event;
 pub mod io;
 pub mod shop;
 pub mod signal;
+pub mod sim;
