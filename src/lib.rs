@@ -3,6 +3,8 @@
 //! The house in the order in which things flow; each room knows only rooms that stand above it in this list.
 
 pub mod books;
+pub mod cli;
+pub mod config;
 pub mod custody;
 pub mod event;
 pub mod io;
