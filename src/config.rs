@@ -67,12 +67,11 @@ pub fn load_text(name: &str, text: &str) -> Outcome {
     understand(&sources, &[])
 }
 
+/// Faults that stay true when other tables are lost; the rest would mostly be echoes of that.
+const WRONG_BY_ITSELF: [&str; 3] = ["bad-value", "out-of-range", "duplicate"];
+
 fn understand(sources: &fault::Sources, variables: &[layers::Variable]) -> Outcome {
     let (mut table, mut faults) = layers::merge(sources, variables);
-    if faults.iter().any(layers::hides_the_rest) {
-        fault::in_order(&mut faults);
-        return Err(faults);
-    }
     let mut further = shape::shape(&mut table, sources);
     let plan = match mirror::Mirror::deserialize(toml::de::Deserializer::from(table)) {
         Ok(mirror) => meaning::meaning(&mirror, sources, &mut further),
@@ -82,6 +81,9 @@ fn understand(sources: &fault::Sources, variables: &[layers::Variable]) -> Outco
             None
         }
     };
+    if faults.iter().any(layers::loses_a_table) {
+        further.retain(|fault| WRONG_BY_ITSELF.contains(&fault.code));
+    }
     further.retain(|fault| !faults.iter().any(|syntax| layers::same_line(syntax, fault)));
     faults.append(&mut further);
     fault::in_order(&mut faults);

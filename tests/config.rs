@@ -110,7 +110,7 @@ id    = "press-8""#,
 }
 
 #[test]
-fn a_table_left_open_says_only_that() {
+fn a_table_left_open_does_not_echo() {
     changed(
         "[plc.points]",
         "[plc.points",
@@ -1602,14 +1602,15 @@ machines = ["press-8"]"#)
 }
 
 #[test]
-fn a_table_where_several_stand_says_only_that() {
+fn a_table_where_several_stand_does_not_echo() {
     let text = with("[[machine]]", "[plc]\nid = \"two\"\n\n[[machine]]");
     expect![[r#"
         andon.toml:16:2: duplicate key
           16 | [plc]
              |  ^^^
         hint: keep one of them; tables of which there may be several are written [[…]]
-    "#]].assert_eq(&said(&text));
+    "#]]
+    .assert_eq(&said(&text));
 }
 
 #[test]
@@ -1626,6 +1627,21 @@ fn faults_of_a_shared_map_are_told_once() {
     let text = with("[[machine]]", "[[plc]]\nid = \"two\"\ntcp = \"h:1\"\npoints_from = \"press-plc\"\n\n[[machine]]")
         .replace("{ coil = 0 }", "{ coil = 0, type = \"u16\" }");
     assert_eq!(load_text("andon.toml", &text).unwrap_err().len(), 1);
+}
+
+#[test]
+fn our_own_mark_is_no_key_for_others() {
+    let text = with("[plc.points]", "[plc.points]\n\"(cut)\" = { coil = 1 }")
+        .replace("[gateway]", "[gateway]\n\"(cut)\" = true");
+    let codes: Vec<&str> = load_text("andon.toml", &text).unwrap_err().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["unknown-key", "bad-value"]);
+}
+
+#[test]
+fn a_lost_table_hides_no_fault_that_stands_by_itself() {
+    let text = with("[plc.points]", "[plc.points").replace("Europe/Berlin", "Berlin");
+    let codes: Vec<&str> = load_text("andon.toml", &text).unwrap_err().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["bad-value", "syntax"]);
 }
 
 proptest! {

@@ -163,8 +163,8 @@ fn mend(message: &str) -> Option<String> {
     hints.iter().find(|(slip, _)| message.contains(slip)).map(|(_, hint)| (*hint).to_owned())
 }
 
-/// A slip that leaves open where a table ends, or loses one: what else would be found is mostly its echo.
-pub(super) fn hides_the_rest(fault: &Fault) -> bool {
+/// A slip that leaves open where a table ends, or loses one.
+pub(super) fn loses_a_table(fault: &Fault) -> bool {
     fault.code == "syntax" && (fault.what.contains("unclosed") || fault.is_in_header() && fault.what == "duplicate key")
 }
 

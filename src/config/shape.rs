@@ -298,6 +298,9 @@ impl Walk<'_> {
             schema.pointer("/propertyNames/format").and_then(Value::as_str).and_then(|format| word::check(format, name))
         {
             self.fault("bad-value", key_span, complaint.what, complaint.hint);
+            if name == CUT {
+                return false;
+            }
         }
         let span = value.span();
         if !self.value(name, value, entry, levels) {
