@@ -13,5 +13,6 @@ pub mod wire;
 // The world.
 pub mod io;
 pub mod gateway;
+pub mod config;
 pub mod sim;
 pub mod cli;

@@ -1,2 +1,7 @@
 //! The command line in, an exit code out.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    andon::cli::run(std::env::args_os())
+}

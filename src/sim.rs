@@ -1,5 +1,6 @@
 //! Samples in, Modbus TCP servers out that hold them at their time: a line to try a gateway on.
 
+pub mod line;
 mod plc;
 
 use crate::{

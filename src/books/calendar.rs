@@ -34,6 +34,11 @@ impl Calendar {
         self.zone.iana_name().unwrap_or("UTC")
     }
 
+    /// The local wall clock then, for people.
+    pub fn local(&self, at: Stamp) -> String {
+        timestamp(at).to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
     /// The day that holds `at`.
     pub fn day(&self, at: Stamp) -> Period {
         let local = timestamp(at).to_zoned_datetime(self.zone.clone());

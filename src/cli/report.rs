@@ -1,0 +1,104 @@
+//! `andon report`: the journal in, the figures of its windows out; also beside a running daemon.
+
+use super::{Exit, Failure, figures::Figures};
+use crate::{
+    config::Plan,
+    event::{Stamp, Told},
+    io::journal::{self, Marks as MarksFile, Reader},
+    shop::Marks,
+};
+use clap::{Args, ValueEnum};
+use std::{io, sync::Arc};
+
+#[derive(Debug, Args)]
+pub(super) struct What {
+    /// Only this machine.
+    #[arg(long, value_name = "ID")]
+    machine: Option<String>,
+    /// Which windows; without `[[shift]]` a shift is a day.
+    #[arg(long, value_enum, default_value_t)]
+    window: Kind,
+    /// Only windows that end after this moment (RFC 3339 with offset).
+    #[arg(long, value_name = "T", value_parser = moment, requires = "to")]
+    from: Option<Stamp>,
+    /// Only windows that begin before this moment (RFC 3339 with offset).
+    #[arg(long, value_name = "T", value_parser = moment, requires = "from")]
+    to: Option<Stamp>,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Kinds of windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    #[default]
+    Shift,
+    Hour,
+    Day,
+    /// No orders are known to this release: always empty.
+    Order,
+    /// Everything in one.
+    All,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Format {
+    #[default]
+    Table,
+    Json,
+    Csv,
+}
+
+pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
+    if let Some(id) = &what.machine
+        && !plan.rules.machines.iter().any(|machine| machine.id == *id)
+    {
+        let known: Vec<_> = plan.rules.machines.iter().map(|machine| machine.id.as_str()).collect();
+        return Err(Failure::say(
+            Exit::Usage,
+            format!("there is no machine {id}\nhint: there are {}", known.join(", ")),
+        ));
+    }
+    let settings = super::daemon::settings(plan, None, 1);
+    let mut figures = read(settings)?;
+    figures.choose(what.machine.as_deref(), what.window, what.from.zip(what.to));
+    let mut out = io::stdout().lock();
+    match what.format {
+        Format::Table => figures.table(&mut out),
+        Format::Json => figures.json(&mut out),
+        Format::Csv => figures.csv(&mut out),
+    }
+    .map_err(|error| Failure::new(Exit::Unavailable, &error))
+}
+
+/// Everything that the journal and the marks of a gateway tell.
+pub(super) fn read(settings: crate::gateway::Settings) -> Result<Figures, Failure> {
+    let unusable = |error: journal::Error| Failure::new(Exit::Journal, &error);
+    let reader = Reader::open(&settings.journal.data_dir).map_err(unusable)?;
+    let mut figures = Figures::new(Arc::new(settings.rules));
+    let mut passed_over = 0;
+    reader
+        .each_row(|row| match serde_json::from_str::<Told>(&row.internal) {
+            Ok(told) => figures.enter(&told),
+            Err(_) => passed_over += 1,
+        })
+        .map_err(unusable)?;
+    if passed_over > 0 {
+        super::eprint_words(&format!("warning: {passed_over} events of another version were passed over\n"));
+    }
+    let instance = reader.instance().map_err(unusable)?;
+    let in_memory = MarksFile::place(&settings.journal, instance).read().map(|kept| kept.body);
+    for marks in [reader.marks().map_err(unusable)?, in_memory].into_iter().flatten() {
+        if let Ok(marks) = serde_json::from_str::<Marks>(&marks) {
+            figures.mark(&marks);
+        }
+    }
+    Ok(figures)
+}
+
+fn moment(text: &str) -> Result<Stamp, String> {
+    let at: jiff::Timestamp =
+        text.parse().map_err(|_| "a moment is RFC 3339 with its offset: 2026-11-23T06:00:00+01:00")?;
+    Ok(Stamp::from_ms(at.as_millisecond()))
+}

@@ -1,0 +1,35 @@
+//! `andon sim`: a sample file in, the Modbus servers that would have shown it out.
+
+use super::{Exit, Failure, daemon::runtime, log, replay::columns};
+use crate::{
+    config::Plan,
+    io::samples::Samples,
+    sim::{Bench, Error},
+};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+};
+
+pub(super) fn run(plan: &Plan, samples: &Path, listen: Option<SocketAddr>, speed: u32) -> Result<(), Failure> {
+    log(tracing::Level::WARN);
+    let samples = Samples::open(samples, &columns(plan)).map_err(|error| super::replay::bad_samples(&error))?;
+    runtime()?.block_on(async {
+        let bench = Bench::bind(&plan.plcs, listen).await.map_err(|error| failure(&error))?;
+        let mut out = io::stdout();
+        for (plc, address) in plan.plcs.iter().zip(bench.addresses()) {
+            let _ = writeln!(out, "{} {address}", plc.id);
+        }
+        let _ = out.flush();
+        bench.play(samples, speed).await.map_err(|error| failure(&error))
+    })
+}
+
+fn failure(error: &Error) -> Failure {
+    let exit = match error {
+        Error::Listen { .. } | Error::NoPort { .. } => Exit::Unavailable,
+        Error::Samples(_) | Error::Empty | Error::Misfit { .. } => Exit::Data,
+    };
+    Failure::new(exit, error)
+}

@@ -1,0 +1,837 @@
+//! The mirror in, the plan out: references resolved, keys held against each other. What is absent because the shape cut it out is not blamed again.
+
+use super::{
+    NamedPoint, Plan,
+    fault::{Fault, Severity, Sources, nearest},
+    mirror::{At, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Reason},
+    word::{Millis, Rate},
+};
+use crate::{
+    books::{Calendar, Ideal},
+    io,
+    shop::rules::{Counter, Counters, MachineRules, ReasonRule, Rules, RunRule},
+    signal::{
+        Point, PointIx,
+        point::{Area, Kind},
+    },
+};
+use jiff::tz::TimeZone;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
+
+/// `stop_after` where nothing is said: so many ideal cycles, but never shorter than a moment.
+const STOP_AFTER_CYCLES: i64 = 3;
+const STOP_AFTER_LEAST_MS: i64 = 10_000;
+
+/// `max_rate` where nothing is said: so many times the ideal rate.
+const MAX_RATE_TIMES: i64 = 4;
+
+/// MQTT's keep-alive is 16 bits of seconds.
+const KEEP_ALIVE_MOST_MS: i64 = 65_535_000;
+
+/// Makes the plan, if nothing that is wrong stands in its way.
+pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault>) -> Option<Plan> {
+    let mut reader = Reader { sources, faults, points: BTreeMap::new(), plcs: BTreeMap::new(), plc_unnamed: false };
+    let (plcs, points) = reader.plcs(&mirror.plc);
+    let machines = reader.machines(mirror);
+    let reasons = reader.reasons(mirror);
+    let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
+    reader.not_yet(mirror);
+    if reader.faults.iter().any(|fault| fault.severity == Severity::Fault) {
+        return None;
+    }
+    let gateway = &mirror.gateway;
+    let zone = gateway.timezone.as_ref().map_or(TimeZone::UTC, |zone| zone.0.clone());
+    let rules = Rules {
+        gateway: gateway.id.as_ref()?.0.clone(),
+        path: gateway.path.as_ref()?.0.clone(),
+        calendar: Calendar::new(zone, mirror.day_start.0),
+        convention: *mirror.oee.convention,
+        reasons,
+        machines,
+    };
+    let data_dir = gateway.data_dir.value.clone();
+    Some(Plan { rules, plcs, mqtt, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
+}
+
+struct Reader<'a> {
+    sources: &'a Sources,
+    faults: &'a mut Vec<Fault>,
+    /// Every point by `plc.point`, also faulty ones.
+    points: BTreeMap<String, Entry>,
+    /// PLCs by id.
+    plcs: BTreeMap<&'a str, &'a Plc>,
+    /// Some PLC has no usable id: an unknown one may be that.
+    plc_unnamed: bool,
+}
+
+/// A point by its name.
+#[derive(Clone)]
+struct Entry {
+    index: PointIx,
+    /// `None` if it is faulty, which has been said.
+    point: Option<Point>,
+    poll: Millis,
+}
+
+impl<'a> Reader<'a> {
+    fn fault(&mut self, code: &'static str, span: &Range<usize>, what: String, hint: impl Into<Option<String>>) {
+        self.faults.push(self.sources.fault(code, span, what).hint(hint));
+    }
+
+    fn warning(&mut self, code: &'static str, span: &Range<usize>, what: String, hint: impl Into<Option<String>>) {
+        self.faults.push(self.sources.fault(code, span, what).hint(hint).only_a_warning());
+    }
+
+    /// Says each id that is given twice, and where first.
+    fn unique<'t>(&mut self, key: &str, table: &str, ids: impl Iterator<Item = (&'t str, &'t Range<usize>)>) {
+        let mut first: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
+        for (id, span) in ids {
+            if let Some(earlier) = first.get(id) {
+                let what = format!("{table} `{id}` stands twice, first at {}", self.sources.place(earlier));
+                self.fault("duplicate", span, what, format!("give each {table} its own {key}"));
+            } else {
+                first.insert(id, span);
+            }
+        }
+    }
+
+    // PLCs and points
+
+    fn plcs(&mut self, plcs: &'a [At<Plc>]) -> (Vec<io::plc::Settings>, Vec<NamedPoint>) {
+        self.unique("id", "PLC", plcs.iter().filter_map(|plc| plc.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
+        self.plc_unnamed = plcs.iter().any(|plc| plc.id.is_none());
+        for plc in plcs {
+            if let Some(id) = &plc.id {
+                self.plcs.entry(&id.0).or_insert(plc);
+            }
+        }
+        let (mut settings, mut all) = (Vec::new(), Vec::new());
+        for (index, plc) in plcs.iter().enumerate() {
+            let id = plc.id.as_ref().map(|id| id.0.as_str()).unwrap_or_default();
+            let address = self.address(plc);
+            self.paces(plc);
+            let mut points = Vec::new();
+            for (name, spec) in &self.map_of(plc).points.0 {
+                let name = format!("{id}.{}", name.value);
+                let point = self.point(&name, spec, plc);
+                let place = PointIx(all.len());
+                if let Some(point) = &point {
+                    all.push(NamedPoint { name: name.clone(), plc: index, point: point.clone() });
+                    points.push((place, point.clone()));
+                }
+                self.points.entry(name).or_insert(Entry { index: place, point, poll: *plc.poll });
+            }
+            settings.push(io::plc::Settings {
+                id: id.to_owned(),
+                address,
+                unit: *plc.unit,
+                poll: duration(*plc.poll),
+                timeout: duration(*plc.timeout),
+                max_registers: *plc.max_registers,
+                max_gap: *plc.max_gap,
+                points,
+            });
+        }
+        (settings, all)
+    }
+
+    fn address(&mut self, plc: &At<Plc>) -> String {
+        const LATER: &str = "reach the PLC by Modbus TCP: tcp = \"host:port\"";
+        let serial = plc.serial.as_ref().map(|at| ("serial", &at.span));
+        let framed = plc.rtu_over_tcp.as_ref().map(|at| ("rtu_over_tcp", &at.span));
+        for (key, span) in [serial, framed].into_iter().flatten() {
+            self.fault("not-in-this-release", span, format!("`{key}` is not in this release"), LATER.to_owned());
+        }
+        let header = plc.id.as_ref().map_or(&plc.span, |id| &id.span);
+        if plc.tcp.is_none() && serial.is_none() && framed.is_none() && !plc.cut {
+            let what = "the PLC has no address".to_owned();
+            self.fault("missing-key", header, what, "add `tcp = \"192.168.0.7:502\"`".to_owned());
+        }
+        plc.tcp.as_ref().map(|tcp| tcp.0.clone()).unwrap_or_default()
+    }
+
+    fn paces(&mut self, plc: &Plc) {
+        for (key, pace) in [("poll", &plc.poll), ("timeout", &plc.timeout)] {
+            if pace.0 == 0 {
+                self.fault("out-of-range", &pace.span, format!("`{key}` may not be 0"), "at least \"1ms\"".to_owned());
+            }
+        }
+    }
+
+    /// The PLC whose map of points this one has.
+    fn map_of(&mut self, plc: &'a Plc) -> &'a Plc {
+        let Some(from) = &plc.points_from else { return plc };
+        if let Some((name, _)) = plc.points.0.first() {
+            let what = "the PLC has `points_from` and points of its own".to_owned();
+            self.fault("contradiction", &name.span, what, "keep one of them".to_owned());
+        }
+        let other = self.plcs.get(from.as_str()).copied();
+        match other {
+            Some(other) if other.points_from.is_none() => other,
+            Some(_) => {
+                let what = format!("`{}` has no points of its own", from.value);
+                self.fault("bad-value", &from.span, what, "name the PLC that has `[plc.points]`".to_owned());
+                plc
+            }
+            None => {
+                self.unknown_plc(from, from);
+                plc
+            }
+        }
+    }
+
+    fn unknown_plc(&mut self, id: &str, at: &At<String>) {
+        if !self.plc_unnamed {
+            let hint = match nearest(id, self.plcs.keys().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if self.plcs.is_empty() => "there is no [[plc]]".to_owned(),
+                None => format!("there are: {}", join(self.plcs.keys().copied())),
+            };
+            self.fault("unknown-plc", &at.span, format!("unknown PLC `{id}`"), hint);
+        }
+    }
+
+    fn point(&mut self, name: &str, spec: &At<PointSpec>, plc: &Plc) -> Option<Point> {
+        let before = self.faults.len();
+        let (area, address, span) = self.place(name, spec)?;
+        let kind = if area.is_bits() { self.bit_area(area, spec) } else { self.register(spec) };
+        if u32::from(address) + u32::from(kind.registers()) > 1 << 16 {
+            let what = format!("`{name}` ends beyond address 65535");
+            self.fault("out-of-range", &span, what, format!("it takes {} registers", kind.registers()));
+        }
+        if kind.registers() > *plc.max_registers {
+            let what =
+                format!("`{name}` takes {} registers, `max_registers` is {}", kind.registers(), *plc.max_registers);
+            let at = spec.kind.as_ref().map_or(&span, |kind| &kind.span);
+            self.fault("contradiction", at, what, "a point is never split over two requests".to_owned());
+        }
+        self.bending(spec, kind);
+        let modulus = spec.modulus.as_ref().map(|modulus| (**modulus, &modulus.span));
+        match (modulus, kind.modulus()) {
+            (Some((_, at)), None) => {
+                self.fault(
+                    "contradiction",
+                    at,
+                    "`modulus` is for counters".into(),
+                    "take it away, or give the point an integer type".to_owned(),
+                );
+            }
+            (Some((modulus, at)), Some(most)) if modulus > most => {
+                let what = format!("a counter of this type never reaches {modulus}");
+                self.fault("out-of-range", at, what, format!("at most {most}"));
+            }
+            _ => {}
+        }
+        let point = Point {
+            name: name.to_owned(),
+            area,
+            address,
+            kind,
+            order: spec.order.as_ref().map(|order| (**order).into()).unwrap_or_default(),
+            invert: spec.invert.as_ref().is_some_and(|invert| **invert),
+            hold_ms: spec.hold.as_ref().map_or(0, |hold| hold.0),
+            scale: spec.scale.as_ref().map_or(1.0, |scale| **scale),
+            offset: spec.offset.as_ref().map_or(0.0, |offset| **offset),
+            modulus: modulus.map(|(modulus, _)| modulus),
+        };
+        let sound = !spec.cut && self.faults[before..].iter().all(|fault| fault.severity == Severity::Warning);
+        sound.then_some(point)
+    }
+
+    /// The one table and address that a point names.
+    fn place(&mut self, name: &str, spec: &At<PointSpec>) -> Option<(Area, u16, Range<usize>)> {
+        let plain = [
+            (Area::Coil, &spec.coil),
+            (Area::Discrete, &spec.discrete),
+            (Area::Holding, &spec.holding),
+            (Area::Input, &spec.input),
+        ];
+        let mut places: Vec<(Area, u16, Range<usize>)> = plain
+            .into_iter()
+            .filter_map(|(area, address)| address.as_ref().map(|at| (area, **at, at.span.clone())))
+            .collect();
+        for (area, address, span) in &places {
+            // 40101 of a manual, written where 100 is wanted, would read some other register without a word.
+            let (first, digit) = match area {
+                Area::Discrete => (10_001, 1),
+                Area::Input => (30_001, 3),
+                Area::Holding => (40_001, 4),
+                Area::Coil => continue,
+            };
+            if (first..first + 9_999).contains(address) {
+                let what = format!("{} = {address} is counted from 0", area.word());
+                let hint = format!(
+                    "if it is register {address} of the manual, write ref = \"{address}\" (the {digit} names the table)"
+                );
+                self.warning("looks-like-a-reference", span, what, hint);
+            }
+        }
+        places.extend(spec.reference.as_ref().map(|at| (at.area, at.address, at.span.clone())));
+        match places.as_slice() {
+            [one] => Some(one.clone()),
+            [] => {
+                if !spec.cut {
+                    let what = format!("the point `{name}` lies in no table");
+                    let hint = "one of coil, discrete, holding, input or ref, like { holding = 100 }".to_owned();
+                    self.fault("missing-key", &spec.span, what, hint);
+                }
+                None
+            }
+            [_, second, ..] => {
+                let what = format!("the point `{name}` lies in two tables");
+                self.fault(
+                    "contradiction",
+                    &second.2,
+                    what,
+                    "keep one of coil, discrete, holding, input and ref".to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    fn bit_area(&mut self, area: Area, spec: &PointSpec) -> Kind {
+        let strangers = [
+            ("type", spec.kind.as_ref().map(|at| &at.span)),
+            ("bit", spec.bit.as_ref().map(|at| &at.span)),
+            ("order", spec.order.as_ref().map(|at| &at.span)),
+        ];
+        for (key, span) in strangers {
+            if let Some(span) = span {
+                let what = format!("`{key}` on a {}, which is one bit", area.word());
+                self.fault(
+                    "contradiction",
+                    span,
+                    what,
+                    format!("take `{key}` away, or read a holding or input register"),
+                );
+            }
+        }
+        Kind::Bool { bit: None }
+    }
+
+    fn register(&mut self, spec: &PointSpec) -> Kind {
+        let kind = spec.kind.as_ref().map_or(Kind::U16, |kind| kind.0);
+        let Some(bit) = &spec.bit else { return kind };
+        if kind.registers() > 1 || kind == Kind::Bcd16 || matches!(kind, Kind::Text(_)) {
+            let what = "`bit` takes one bit of a 16-bit register, `type` says otherwise".to_owned();
+            self.fault("contradiction", &bit.span, what, "take `type` away, or `bit`".to_owned());
+        }
+        Kind::Bool { bit: Some(**bit) }
+    }
+
+    /// `invert`, `hold`, `scale` and `offset` bend values of some kinds only.
+    fn bending(&mut self, spec: &PointSpec, kind: Kind) {
+        let is_bool = matches!(kind, Kind::Bool { .. });
+        let is_text = matches!(kind, Kind::Text(_));
+        if let Some(invert) = &spec.invert
+            && !is_bool
+        {
+            let hint = "add `bit`, or type = \"bool\" for \"not zero\"".to_owned();
+            self.fault("contradiction", &invert.span, "`invert` is for bits".into(), hint);
+        }
+        if let Some(hold) = &spec.hold
+            && !is_bool
+            && kind.modulus().is_none()
+        {
+            self.fault("contradiction", &hold.span, "`hold` is for a run signal".into(), "take it away".to_owned());
+        }
+        for (key, at) in [("scale", &spec.scale), ("offset", &spec.offset)] {
+            if let Some(at) = at
+                && (is_bool || is_text)
+            {
+                self.fault("contradiction", &at.span, format!("`{key}` is for numbers"), "take it away".to_owned());
+            }
+        }
+        if let Some(scale) = spec.scale.as_ref().filter(|scale| scale.value == 0.0) {
+            self.fault("out-of-range", &scale.span, "`scale = 0` makes every value the same".into(), None);
+        }
+    }
+
+    // Machines
+
+    fn machines(&mut self, mirror: &'a Mirror) -> Vec<MachineRules> {
+        let ids = mirror.machine.iter().filter_map(|machine| machine.id.as_ref());
+        self.unique("id", "machine", ids.map(|id| (id.0.as_str(), &id.span)));
+        if mirror.machine.is_empty() && !mirror.cut {
+            let what = "there is no [[machine]]: points are read, nothing is derived from them".to_owned();
+            self.warning("nothing-to-do", &(0..0), what, None);
+        }
+        mirror.machine.iter().filter_map(|machine| self.machine(machine)).collect()
+    }
+
+    fn machine(&mut self, machine: &At<Machine>) -> Option<MachineRules> {
+        let ideal = self.ideal(&machine.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &machine.ideal_rate);
+        let mut roles = Roles::default();
+        let run = self.role(&mut roles, "run", &machine.run, Wants::Flag);
+        let total = self.role(&mut roles, "total", &machine.total, Wants::Counter);
+        let good = self.role(&mut roles, "good", &machine.good, Wants::Counter);
+        let reject = self.role(&mut roles, "reject", &machine.reject, Wants::Counter);
+        let fault = self.role(&mut roles, "fault", &machine.fault, Wants::Code);
+        self.role(&mut roles, "state", &machine.state, Wants::Code);
+        self.role(&mut roles, "order", &machine.order, Wants::Number);
+        self.counted(machine);
+        self.thresholds(machine, ideal);
+        self.states(machine);
+        let counting: Vec<&Entry> = [&total, &good, &reject].into_iter().flatten().collect();
+        // An edge is seen when the slowest of the points that decide it is read.
+        let poll = if machine.run.is_some() {
+            run.as_ref().map(|run| run.poll)
+        } else {
+            counting.iter().map(|at| at.poll).max()
+        };
+        self.silence(machine, poll);
+        let run = match (&machine.run, &run) {
+            (Some(_), run) => run.as_ref().map(|run| RunRule::Signal {
+                point: run.index,
+                hold_ms: run.point.as_ref().map_or(0, |point| point.hold_ms),
+            }),
+            (None, _) => self.stop_after(machine, ideal).map(|stop_after_ms| RunRule::Counts { stop_after_ms }),
+        };
+        let id = machine.id.as_ref()?.0.clone();
+        Some(MachineRules {
+            asset: machine.asset.as_ref().map_or_else(|| id.clone(), |asset| asset.value.clone()),
+            id,
+            line: machine.line.as_ref()?.0.clone(),
+            ideal,
+            run: run?,
+            counters: Counters { total: counter(total), good: counter(good), reject: counter(reject) },
+            fault: fault.map(|fault| fault.index),
+            debounce_ms: machine.debounce.0,
+            debounce_run_ms: machine.debounce_run.as_ref().map_or(machine.debounce.0, |debounce| debounce.0),
+            short_stop_ms: machine.short_stop.0,
+            open_at_fault: *machine.open_at == OpenAt::Fault,
+            no_data_ms: machine.no_data.0,
+            poll_ms: poll.map_or(0, |poll| poll.0),
+            max_rate: self.max_rate(machine, ideal),
+            parts_per_cycle: *machine.parts_per_cycle,
+        })
+    }
+
+    fn ideal(&mut self, cycle: &Option<(Ideal, &Range<usize>)>, rate: &Option<At<Rate>>) -> Option<Ideal> {
+        if let (Some(_), Some(rate)) = (cycle, rate) {
+            let what = "`ideal_cycle` and `ideal_rate` say the same thing twice".to_owned();
+            self.fault("contradiction", &rate.span, what, "keep one of them".to_owned());
+        }
+        cycle.map(|(ideal, _)| ideal).or(rate.as_ref().map(|rate| rate.0))
+    }
+
+    /// The point of a role, if it is known and can play it.
+    fn role(&mut self, roles: &mut Roles, role: &'static str, at: &Option<At<String>>, wants: Wants) -> Option<Entry> {
+        let at = at.as_ref()?;
+        let name = at.as_str();
+        if name.contains(|c: char| c.is_whitespace() || "&|!()".contains(c)) {
+            let (what, hint) = if role == "run" {
+                (
+                    "`run` as an expression is not in this release",
+                    "name one point, and let the PLC combine them in one bit",
+                )
+            } else {
+                ("a role names one point", "write it like \"press-plc.good\"")
+            };
+            self.fault("not-in-this-release", &at.span, what.into(), hint.to_owned());
+            return None;
+        }
+        let Some(entry) = self.points.get(name).cloned() else {
+            self.unknown_point(at);
+            return None;
+        };
+        if let Some(other) = roles.0.insert(name.to_owned(), role) {
+            let what = format!("`{name}` is `{other}` and `{role}` of the same machine");
+            self.fault("contradiction", &at.span, what, "each role has a point of its own".to_owned());
+        }
+        let point = entry.point.as_ref()?;
+        if let Some((what, hint)) = wants.objection(point) {
+            self.fault("contradiction", &at.span, format!("`{name}` cannot be `{role}`: {what}"), hint.to_owned());
+            return None;
+        }
+        Some(entry)
+    }
+
+    fn unknown_point(&mut self, at: &At<String>) {
+        let name = at.as_str();
+        let Some((plc, point)) = name.split_once('.') else {
+            let same = self.points.keys().find(|known| known.ends_with(&format!(".{name}")));
+            let hint =
+                same.map_or("write it like \"press-plc.run\"".to_owned(), |known| format!("did you mean `{known}`?"));
+            self.fault("unknown-point", &at.span, format!("`{name}` names no PLC"), hint);
+            return;
+        };
+        let Some(settings) = self.plcs.get(plc).copied() else {
+            self.unknown_plc(plc, at);
+            return;
+        };
+        let prefix = format!("{plc}.");
+        let known: Vec<&str> = self.points.keys().filter_map(|known| known.strip_prefix(&prefix)).collect();
+        if known.is_empty() && settings.cut {
+            return;
+        }
+        let hint = match nearest(point, known.iter().copied()) {
+            Some(known) => format!("did you mean `{plc}.{known}`?"),
+            None if known.is_empty() => format!("`{plc}` has no points"),
+            None => format!("`{plc}` has: {}", join(known.into_iter())),
+        };
+        self.fault("unknown-point", &at.span, format!("unknown point `{name}`"), hint);
+    }
+
+    /// Any two of total, good and reject; or total alone.
+    fn counted(&mut self, machine: &At<Machine>) {
+        match (&machine.total, &machine.good, &machine.reject) {
+            (Some(_), Some(_), Some(reject)) => {
+                let what = "total, good and reject are one too many: the third follows from two".to_owned();
+                self.fault("contradiction", &reject.span, what, "keep the two that the PLC counts itself".to_owned());
+            }
+            (None, Some(good), None) if !machine.cut => {
+                let hint = "if it counts every part name it `total`, else add `reject` or `total`".to_owned();
+                self.fault("contradiction", &good.span, "`good` alone does not say how many were made".into(), hint);
+            }
+            (None, None, Some(reject)) if !machine.cut => {
+                let hint = "add `good` or `total`".to_owned();
+                self.fault(
+                    "contradiction",
+                    &reject.span,
+                    "`reject` alone does not say how many were made".into(),
+                    hint,
+                );
+            }
+            (None, None, None) if machine.run.is_none() && !machine.cut => {
+                let what = "the machine has neither `run` nor a counter: nothing could be derived".to_owned();
+                let hint = "add `run = \"plc.point\"`, or a counter as `total`".to_owned();
+                self.fault("missing-key", &machine_span(machine), what, hint);
+            }
+            _ => {}
+        }
+    }
+
+    fn thresholds(&mut self, machine: &At<Machine>, ideal: Option<Ideal>) {
+        if *machine.short_stop < *machine.debounce {
+            let at = if machine.short_stop.is_written() { &machine.short_stop } else { &machine.debounce };
+            let what = "`short_stop` is shorter than `debounce`: no short stop could be seen".to_owned();
+            let hint = format!("short_stop is {} ms, debounce {} ms", machine.short_stop.0, machine.debounce.0);
+            self.fault("contradiction", &at.span, what, hint);
+        }
+        if *machine.open_at == OpenAt::Fault && machine.fault.is_none() && !machine.cut {
+            let what = "`open_at = \"fault\"` without a `fault` point".to_owned();
+            self.fault("contradiction", &machine.open_at.span, what, "add `fault = \"plc.point\"`".to_owned());
+        }
+        if let (Some(most), Some(ideal)) = (&machine.max_rate, ideal)
+            && i128::from(most.0.parts) * i128::from(ideal.ms) < i128::from(ideal.parts) * i128::from(most.0.ms)
+        {
+            let what = "`max_rate` is below the ideal rate: good parts would not be counted".to_owned();
+            self.fault("contradiction", &most.span, what, "leave it out for 4 × the ideal rate".to_owned());
+        }
+    }
+
+    fn states(&mut self, machine: &Machine) {
+        let Some(states) = &machine.states else { return };
+        let lists = [&states.running, &states.down, &states.changeover, &states.planned_stop, &states.external];
+        let mut seen = BTreeSet::new();
+        for value in lists.into_iter().flatten() {
+            if !seen.insert(**value) {
+                let what = format!("state {} means two things", **value);
+                self.fault("contradiction", &value.span, what, "name each value once".to_owned());
+            }
+        }
+    }
+
+    fn silence(&mut self, machine: &At<Machine>, poll: Option<Millis>) {
+        if let (Some(no_data), Some(poll)) = (machine.no_data.0, poll)
+            && no_data <= poll.0
+        {
+            let at = if machine.no_data.is_written() { machine.no_data.span.clone() } else { machine_span(machine) };
+            let what =
+                format!("`no_data` ({no_data} ms) is not longer than `poll` ({} ms) of the point that decides", poll.0);
+            self.fault("contradiction", &at, what, "give it several polls, or \"off\"".to_owned());
+        }
+    }
+
+    fn stop_after(&mut self, machine: &At<Machine>, ideal: Option<Ideal>) -> Option<i64> {
+        let counts = [&machine.total, &machine.good, &machine.reject].into_iter().any(Option::is_some);
+        match (&machine.stop_after, ideal) {
+            (Some(after), Some(ideal)) if after.0 < ideal.cycle_ms() => {
+                let what = "`stop_after` is shorter than one ideal cycle: it would stand after every part".to_owned();
+                self.fault("contradiction", &after.span, what, "some ideal cycles, like the default of 3".to_owned());
+                None
+            }
+            (Some(after), _) if after.0 == 0 => {
+                self.fault("out-of-range", &after.span, "`stop_after` may not be 0".into(), None);
+                None
+            }
+            (Some(after), _) => Some(after.0),
+            (None, Some(ideal)) => Some(ideal.time_ms(STOP_AFTER_CYCLES).max(STOP_AFTER_LEAST_MS)),
+            (None, None) => {
+                if counts && !machine.cut {
+                    let what = "without `run` and without an ideal, `stop_after` must say when it stands".to_owned();
+                    let hint = "add `stop_after`, `ideal_rate` or `ideal_cycle`".to_owned();
+                    self.fault("missing-key", &machine_span(machine), what, hint);
+                }
+                None
+            }
+        }
+    }
+
+    fn max_rate(&mut self, machine: &Machine, ideal: Option<Ideal>) -> Option<Ideal> {
+        if let (Some(after), Some(_)) = (&machine.stop_after, &machine.run) {
+            self.warning(
+                "no-effect",
+                &after.span,
+                "`stop_after` has no effect beside `run`: the signal decides".into(),
+                None,
+            );
+        }
+        match &machine.max_rate {
+            Some(rate) => Some(rate.0),
+            None => ideal.and_then(|ideal| Ideal::new(ideal.ms, ideal.parts.saturating_mul(MAX_RATE_TIMES))),
+        }
+    }
+
+    // Reasons and the rest
+
+    fn reasons(&mut self, mirror: &'a Mirror) -> Vec<ReasonRule> {
+        let codes = mirror.reason.iter().filter_map(|reason| reason.code.as_ref());
+        self.unique("code", "reason", codes.map(|code| (code.as_str(), &code.span)));
+        let mut named: Vec<(i64, &Reason, &Range<usize>)> = Vec::new();
+        for reason in &mirror.reason {
+            self.machines_known(&reason.machines, mirror);
+            for fault in &reason.faults {
+                if fault.value == 0 {
+                    let what = "fault code 0 means that there is no fault".to_owned();
+                    self.fault("out-of-range", &fault.span, what, "take the 0 away".to_owned());
+                }
+                let other = named.iter().find(|(code, other, _)| {
+                    *code == fault.value && !std::ptr::eq(*other, reason) && share_a_machine(other, reason)
+                });
+                if let Some((_, other, span)) = other.filter(|_| fault.value != 0) {
+                    let first = other.code.as_ref().map(|code| code.as_str()).unwrap_or_default();
+                    let what =
+                        format!("fault {} names `{first}` already, at {}", fault.value, self.sources.place(span));
+                    self.fault("contradiction", &fault.span, what, "limit one of them with `machines`".to_owned());
+                }
+                named.push((fault.value, reason, &fault.span));
+            }
+        }
+        mirror.reason.iter().filter_map(reason_rule).collect()
+    }
+
+    fn machines_known(&mut self, names: &[At<String>], mirror: &Mirror) {
+        let known: Vec<&str> =
+            mirror.machine.iter().filter_map(|machine| machine.id.as_ref()).map(|id| id.0.as_str()).collect();
+        if known.len() < mirror.machine.len() {
+            return; // one without a usable id may be meant
+        }
+        for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("there are: {}", join(known.iter().copied())),
+            };
+            self.fault("unknown-machine", &name.span, format!("unknown machine `{}`", name.value), hint);
+        }
+    }
+
+    fn mqtt(&mut self, mqtt: &Mqtt, client_id: String) -> io::mqtt::Settings {
+        if mqtt.brokers.is_empty() && !mqtt.cut {
+            let hint = "name one, like \"mqtt://127.0.0.1:1883\"".to_owned();
+            self.fault("out-of-range", &mqtt.brokers.span, "`brokers` names no broker".into(), hint);
+        }
+        if !mqtt.cut {
+            let needs = [
+                ("password_file", &mqtt.password_file, "username", mqtt.username.is_some()),
+                ("key_file", &mqtt.key_file, "cert_file", mqtt.cert_file.is_some()),
+                ("cert_file", &mqtt.cert_file, "key_file", mqtt.key_file.is_some()),
+            ];
+            for (key, at, needed, there) in needs {
+                if let Some(at) = at.as_ref().filter(|_| !there) {
+                    let what = format!("`{key}` without `{needed}`");
+                    self.fault("missing-key", &at.span, what, format!("add `{needed}`"));
+                }
+            }
+            if let Some(file) = mqtt.ca_file.as_ref().or(mqtt.cert_file.as_ref())
+                && !mqtt.brokers.iter().any(|broker| broker.0.tls)
+            {
+                let what = "certificates are given, but no broker is reached over TLS".to_owned();
+                self.warning("no-effect", &file.span, what, "write mqtts:// for TLS".to_owned());
+            }
+        }
+        let keep_alive = &mqtt.keep_alive;
+        if keep_alive.0 % 1_000 != 0 || !(1_000..=KEEP_ALIVE_MOST_MS).contains(&keep_alive.0) {
+            let what = "`keep_alive` wants whole seconds".to_owned();
+            self.fault("out-of-range", &keep_alive.span, what, "from \"1s\" to \"65535s\"".to_owned());
+        }
+        io::mqtt::Settings {
+            brokers: mqtt.brokers.iter().map(|broker| broker.0.clone()).collect(),
+            client_id,
+            username: mqtt.username.as_ref().map(|at| at.value.clone()),
+            password_file: mqtt.password_file.as_ref().map(|at| at.value.clone()),
+            ca_file: mqtt.ca_file.as_ref().map(|at| at.value.clone()),
+            cert_file: mqtt.cert_file.as_ref().map(|at| at.value.clone()),
+            key_file: mqtt.key_file.as_ref().map(|at| at.value.clone()),
+            keep_alive: duration(**keep_alive),
+        }
+    }
+
+    /// What this release does not act on is still held to account, so that the next one may.
+    fn not_yet(&mut self, mirror: &'a Mirror) {
+        self.unique(
+            "id",
+            "serial line",
+            mirror.serial.iter().filter_map(|s| s.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
+        );
+        self.unique("id", "line", mirror.line.iter().filter_map(|l| l.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
+        self.unique(
+            "id",
+            "shift",
+            mirror.shift.iter().filter_map(|s| s.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
+        );
+        self.unique(
+            "id",
+            "consumer",
+            mirror.consumer.iter().filter_map(|c| c.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
+        );
+        self.unique(
+            "code",
+            "product",
+            mirror.product.iter().filter_map(|p| p.code.as_ref()).map(|code| (code.as_str(), &code.span)),
+        );
+        self.unique(
+            "name",
+            "work request",
+            mirror.work_request.iter().filter_map(|w| w.name.as_ref()).map(|name| (name.as_str(), &name.span)),
+        );
+        for line in &mirror.line {
+            self.machines_known(line.bottleneck.as_slice(), mirror);
+        }
+        for consumer in &mirror.consumer {
+            self.machines_known(&consumer.machines, mirror);
+        }
+        for product in &mirror.product {
+            self.ideal(&product.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &product.ideal_rate);
+        }
+        for shift in &mirror.shift {
+            let breaks = shift.breaks.iter().map(|pause| (&pause.start, &pause.end));
+            for (start, end) in std::iter::once((&shift.start, &shift.end)).chain(breaks) {
+                if let (Some(start), Some(end)) = (start, end)
+                    && start.value == end.value
+                {
+                    let what = "it ends when it starts".to_owned();
+                    self.fault("contradiction", &end.span, what, "give it another `end`".to_owned());
+                }
+            }
+        }
+        for rule in mirror.work_request.iter().filter(|rule| !rule.cut) {
+            let name = rule.name.as_ref().map_or(&rule.span, |name| &name.span);
+            match (&rule.times, &rule.within) {
+                (Some(times), None) => {
+                    self.fault(
+                        "missing-key",
+                        &times.span,
+                        "`times` without `within`".into(),
+                        "add `within = \"8h\"`".to_owned(),
+                    );
+                }
+                (None, Some(within)) => {
+                    self.fault(
+                        "missing-key",
+                        &within.span,
+                        "`within` without `times`".into(),
+                        "add `times = 3`".to_owned(),
+                    );
+                }
+                (None, None) if rule.after.is_none() && rule.run_hours.is_none() && rule.cycles.is_none() => {
+                    let hint = "add after, times and within, run_hours or cycles".to_owned();
+                    self.fault("missing-key", name, "the rule never fires".into(), hint);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Points that a machine uses, and as what.
+#[derive(Default)]
+struct Roles(BTreeMap<String, &'static str>);
+
+/// What a role asks of its point.
+#[derive(Clone, Copy)]
+enum Wants {
+    /// A bit, or a whole number that is not zero.
+    Flag,
+    /// A whole number that rises.
+    Counter,
+    /// A whole number.
+    Code,
+    /// A whole number or a text.
+    Number,
+}
+
+impl Wants {
+    /// Why a point cannot be that.
+    fn objection(self, point: &Point) -> Option<(&'static str, &'static str)> {
+        let is_integer = point.kind.modulus().is_some();
+        let fits = match self {
+            Wants::Flag | Wants::Code => is_integer || matches!(point.kind, Kind::Bool { .. }),
+            Wants::Counter => is_integer,
+            Wants::Number => is_integer || matches!(point.kind, Kind::Text(_)),
+        };
+        if !fits {
+            let hint = match self {
+                Wants::Flag => "a coil, a discrete input, `bit` of a register, or an integer type",
+                Wants::Counter | Wants::Code => "give it an integer type, like type = \"u32\"",
+                Wants::Number => "give it an integer type or string(n)",
+            };
+            return Some(("its type does not fit", hint));
+        }
+        if (point.scale, point.offset) != (1.0, 0.0) {
+            return Some((
+                "`scale` and `offset` make it a real number",
+                "take them away; `parts_per_cycle` multiplies counts",
+            ));
+        }
+        None
+    }
+}
+
+fn counter(entry: Option<Entry>) -> Option<Counter> {
+    let Entry { index, point, .. } = entry?;
+    let point = point?;
+    Some(Counter { point: index, modulus: point.modulus.or(point.kind.modulus())?, name: point.name })
+}
+
+fn reason_rule(reason: &Reason) -> Option<ReasonRule> {
+    let code = reason.code.as_ref()?.value.clone();
+    Some(ReasonRule {
+        text: reason.text.as_ref().map_or_else(|| code.clone(), |text| text.value.clone()),
+        code,
+        class: **reason.class.as_ref()?,
+        counts_in: reason.counts_in.as_ref().map(|counts_in| **counts_in),
+        faults: reason.faults.iter().map(|fault| **fault).collect(),
+        machines: reason.machines.iter().map(|name| name.value.clone()).collect(),
+    })
+}
+
+/// No list of machines means all.
+fn share_a_machine(a: &Reason, b: &Reason) -> bool {
+    a.machines.is_empty()
+        || b.machines.is_empty()
+        || a.machines.iter().any(|name| b.machines.iter().any(|other| other.value == name.value))
+}
+
+/// Where to point when a machine as a whole is meant.
+fn machine_span(machine: &At<Machine>) -> Range<usize> {
+    machine.id.as_ref().map_or(&machine.span, |id| &id.span).clone()
+}
+
+fn duration(ms: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(ms.0).unwrap_or(0))
+}
+
+/// As many names as a line holds.
+fn join<'t>(names: impl Iterator<Item = &'t str>) -> String {
+    const MOST: usize = 12;
+    let names: Vec<&str> = names.collect();
+    let more = if names.len() > MOST { " …" } else { "" };
+    format!("{}{more}", names[..names.len().min(MOST)].join(", "))
+}

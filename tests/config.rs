@@ -1,0 +1,2034 @@
+//! Configurations in, faults or plans out: each fault in the words that its reader sees.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+use andon::{
+    books::Ideal,
+    event::stop::{Class, CountsIn},
+    io::mqtt::Broker,
+    shop::rules::{Counter, Counters, MachineRules, ReasonRule, RunRule},
+    signal::{
+        Point, PointIx,
+        point::{Area, Kind, Order},
+    },
+};
+use andon::{
+    cli::check::{Format, check},
+    config::{Fault, Plan, Severity, load, load_text, schema},
+};
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const MINIMAL: &str = include_str!("../config/minimal.toml");
+const REFERENCE: &str = include_str!("../config/andon.toml");
+
+/// What `andon check` says about a text, faults and warnings.
+fn said(text: &str) -> String {
+    let faults = match load_text("andon.toml", text) {
+        Ok((_, warnings)) => warnings,
+        Err(faults) => faults,
+    };
+    faults.iter().map(|fault| fault.render() + "\n").collect()
+}
+
+fn plan(text: &str) -> Plan {
+    load_text("andon.toml", text).unwrap_or_else(|faults| panic!("{}", rendered(&faults))).0
+}
+
+fn rendered(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.render() + "\n").collect()
+}
+
+/// The minimal configuration with one thing replaced.
+fn with(old: &str, new: &str) -> String {
+    assert!(MINIMAL.contains(old), "{old}");
+    MINIMAL.replacen(old, new, 1)
+}
+
+/// The minimal configuration with something at its end, in `[[machine]]`.
+fn and(more: &str) -> String {
+    format!("{MINIMAL}{more}\n")
+}
+
+/// The minimal configuration with one thing replaced says this.
+#[track_caller]
+fn changed(old: &str, new: &str, expected: &Expect) {
+    expected.assert_eq(&said(&with(old, new)));
+}
+
+#[track_caller]
+fn added(more: &str, expected: &Expect) {
+    expected.assert_eq(&said(&and(more)));
+}
+
+#[test]
+fn a_text_without_quotes_is_a_syntax_fault() {
+    changed(
+        r#""gw-hall-3""#,
+        "gw-hall-3",
+        &expect![[r#"
+            andon.toml:5:12: string values must be quoted, expected literal string
+              5 | id       = gw-hall-3
+                |            ^^^^^^^^^
+            hint: put it in quotes
+        "#]],
+    );
+}
+
+#[test]
+fn an_open_string_is_a_syntax_fault() {
+    changed(
+        r#""gw-hall-3""#,
+        r#""gw-hall-3"#,
+        &expect![[r#"
+            andon.toml:5:22: invalid basic string, expected `"`
+              5 | id       = "gw-hall-3
+                |                      ^
+            hint: end it with a quote in the same line
+        "#]],
+    );
+}
+
+#[test]
+fn a_key_given_twice_is_a_syntax_fault() {
+    changed(
+        r#"id    = "press-7""#,
+        r#"id    = "press-7"
+id    = "press-8""#,
+        &expect![[r#"
+            andon.toml:18:1: duplicate key
+              18 | id    = "press-8"
+                 | ^^
+            hint: keep one of them; tables of which there may be several are written [[…]]
+        "#]],
+    );
+}
+
+#[test]
+fn a_table_left_open_does_not_echo() {
+    changed(
+        "[plc.points]",
+        "[plc.points",
+        &expect![[r#"
+            andon.toml:12:12: unclosed table, expected `]`
+              12 | [plc.points
+                 |            ^
+            hint: close it: [plc.points], [[machine]]
+        "#]],
+    );
+}
+
+#[test]
+fn an_unknown_key_gets_the_nearest_one() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"tcp = "192.168.0.7:502"
+pol = "1s""#,
+        &expect![[r#"
+    andon.toml:12:1: unknown key `pol` in [[plc]]
+      12 | pol = "1s"
+         | ^^^
+    hint: did you mean `poll`?
+"#]],
+    );
+}
+
+#[test]
+fn an_unknown_key_far_from_all_gets_the_list() {
+    changed(
+        "timezone =",
+        r#"colour = "red"
+timezone ="#,
+        &expect![[r#"
+    andon.toml:7:1: unknown key `colour` in [gateway]
+      7 | colour = "red"
+        | ^^^^^^
+    hint: known here: id, path, timezone, data_dir
+"#]],
+    );
+}
+
+#[test]
+fn an_unknown_table_gets_the_nearest_one() {
+    changed(
+        "[[machine]]",
+        "[[machines]]",
+        &expect![[r#"
+            andon.toml:16:3: unknown key `machines`
+              16 | [[machines]]
+                 |   ^^^^^^^^
+            hint: did you mean `machine`?
+        "#]],
+    );
+}
+
+#[test]
+fn a_key_of_the_plc_under_its_points_is_to_be_moved() {
+    changed(
+        "[plc.points]",
+        r#"[plc.points]
+poll = "1s""#,
+        &expect![[r#"
+    andon.toml:13:1: `poll` stands in [plc.points], but is a key of [[plc]]
+      13 | poll = "1s"
+         | ^^^^
+    hint: move it above `[plc.points]`
+"#]],
+    );
+}
+
+#[test]
+fn a_key_of_the_file_in_a_table_belongs_to_its_top() {
+    changed(
+        "timezone =",
+        r#"day_start = "06:00"
+timezone ="#,
+        &expect![[r#"
+    andon.toml:7:1: unknown key `day_start` in [gateway]
+      7 | day_start = "06:00"
+        | ^^^^^^^^^
+    hint: it stands at the top of the file, above the first [table]
+"#]],
+    );
+}
+
+#[test]
+fn a_password_stands_in_a_file_of_its_own() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+username = "joe"
+password = "hunter2"
+
+[[plc]]"#,
+        &expect![[r#"
+            andon.toml:11:1: unknown key `password` in [mqtt]
+              11 | password = *********
+                 | ^^^^^^^^
+            hint: secrets stand in files of their own: name the file with `password_file`
+        "#]],
+    );
+}
+
+#[test]
+fn a_number_where_a_duration_is_wanted() {
+    added(
+        "debounce = 5",
+        &expect![[r#"
+        andon.toml:21:12: `debounce` wants a duration in quotes, this is a whole number
+          21 | debounce = 5
+             |            ^
+        hint: write the unit too, debounce = "5s" or "5ms"
+    "#]],
+    );
+}
+
+#[test]
+fn a_text_where_a_number_is_wanted() {
+    added(
+        r#"parts_per_cycle = "2""#,
+        &expect![[r#"
+        andon.toml:21:19: `parts_per_cycle` wants a whole number, this is a string
+          21 | parts_per_cycle = "2"
+             |                   ^^^
+        hint: write parts_per_cycle = 2
+    "#]],
+    );
+}
+
+#[test]
+fn a_text_where_true_is_wanted() {
+    added(
+        r#"order_required = "true""#,
+        &expect![[r#"
+            andon.toml:21:18: `order_required` wants true or false, this is a string
+              21 | order_required = "true"
+                 |                  ^^^^^^
+            hint: write order_required = true
+        "#]],
+    );
+}
+
+#[test]
+fn a_text_where_an_array_is_wanted() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+brokers = "mqtt://a"
+
+[[plc]]"#,
+        &expect![[r#"
+    andon.toml:10:11: `brokers` wants an array, this is a string
+      10 | brokers = "mqtt://a"
+         |           ^^^^^^^^^^
+    hint: write brokers = ["mqtt://a"]
+"#]],
+    );
+}
+
+#[test]
+fn a_single_table_where_several_may_stand() {
+    changed(
+        "[[machine]]",
+        "[machine]",
+        &expect![[r#"
+        andon.toml:16:1: [[machine]] may stand more than once, [machine] is a single table
+          16 | [machine]
+             | ^^^^^^^^^
+        hint: write [[machine]]
+    "#]],
+    );
+}
+
+#[test]
+fn several_tables_where_one_may_stand() {
+    changed(
+        "[gateway]",
+        "[[gateway]]",
+        &expect![[r#"
+        andon.toml:4:1: there is one [gateway], [[gateway]] is one of several
+          4 | [[gateway]]
+            | ^^^^^^^^^^^
+        hint: write [gateway], once
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_that_is_no_table() {
+    changed(
+        "{ coil = 0 }",
+        "0",
+        &expect![[r#"
+            andon.toml:13:9: `run` wants a table, this is a whole number
+              13 | run   = 0
+                 |         ^
+            hint: write run = { holding = 0 }, or coil, discrete, input
+        "#]],
+    );
+}
+
+#[test]
+fn an_address_out_of_range() {
+    changed(
+        "{ coil = 0 }",
+        "{ coil = 65536 }",
+        &expect![[r#"
+        andon.toml:13:18: `coil = 65536` is out of range
+          13 | run   = { coil = 65536 }
+             |                  ^^^^^
+        hint: from 0 to 65535
+    "#]],
+    );
+}
+
+#[test]
+fn a_unit_out_of_range() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"tcp = "192.168.0.7:502"
+unit = 256"#,
+        &expect![[r#"
+    andon.toml:12:8: `unit = 256` is out of range
+      12 | unit = 256
+         |        ^^^
+    hint: from 0 to 255
+"#]],
+    );
+}
+
+#[test]
+fn a_duration_without_a_unit() {
+    added(
+        r#"short_stop = "120""#,
+        &expect![[r#"
+        andon.toml:21:14: `short_stop`: `120` is not a duration
+          21 | short_stop = "120"
+             |              ^^^^^
+        hint: write an integer before one unit (us, ms, s, m, h or d), like "200ms"
+    "#]],
+    );
+}
+
+#[test]
+fn a_duration_in_min() {
+    added(
+        r#"short_stop = "2min""#,
+        &expect![[r#"
+        andon.toml:21:14: `short_stop`: `2min` is not a duration
+          21 | short_stop = "2min"
+             |              ^^^^^^
+        hint: minutes are written "2m"
+    "#]],
+    );
+}
+
+#[test]
+fn a_duration_far_too_long() {
+    added(
+        r#"short_stop = "100000d""#,
+        &expect![[r#"
+        andon.toml:21:14: `short_stop`: `100000d` is too long
+          21 | short_stop = "100000d"
+             |              ^^^^^^^^^
+        hint: at most 3660d
+    "#]],
+    );
+}
+
+#[test]
+fn off_is_for_no_data_alone() {
+    added(
+        r#"debounce = "off""#,
+        &expect![[r#"
+        andon.toml:21:12: `debounce`: `off` is not a duration
+          21 | debounce = "off"
+             |            ^^^^^
+        hint: write an integer before one unit (us, ms, s, m, h or d), like "200ms"
+    "#]],
+    );
+}
+
+#[test]
+fn a_rate_in_an_unknown_unit() {
+    added(
+        r#"ideal_rate = "700/m""#,
+        &expect![[r#"
+        andon.toml:21:14: `ideal_rate`: `700/m` is not a rate
+          21 | ideal_rate = "700/m"
+             |              ^^^^^^^
+        hint: minutes are written "700/min"
+    "#]],
+    );
+}
+
+#[test]
+fn a_word_that_is_none_of_the_choice() {
+    added(
+        r#"open_at = "faults""#,
+        &expect![[r#"
+        andon.toml:21:11: `open_at` cannot be `faults`
+          21 | open_at = "faults"
+             |           ^^^^^^^^
+        hint: did you mean "fault"?
+    "#]],
+    );
+}
+
+#[test]
+fn a_time_of_day_that_is_none() {
+    changed(
+        "[gateway]",
+        r#"day_start = "24:00"
+[gateway]"#,
+        &expect![[r#"
+    andon.toml:4:13: `day_start`: `24:00` is not a time of day
+      4 | day_start = "24:00"
+        |             ^^^^^^^
+    hint: write hours and minutes, like "06:00"
+"#]],
+    );
+}
+
+#[test]
+fn an_unknown_time_zone() {
+    changed(
+        "Europe/Berlin",
+        "Berlin",
+        &expect![[r#"
+        andon.toml:7:12: `timezone`: unknown time zone `Berlin`
+          7 | timezone = "Berlin"
+            |            ^^^^^^^^
+        hint: did you mean "Europe/Berlin"?
+    "#]],
+    );
+}
+
+#[test]
+fn an_id_with_a_dot() {
+    changed(
+        r#""gw-hall-3""#,
+        r#""gw.hall.3""#,
+        &expect![[r#"
+        andon.toml:5:12: `id`: `gw.hall.3` holds `.`, which has no place in a topic
+          5 | id       = "gw.hall.3"
+            |            ^^^^^^^^^^^
+        hint: use letters, digits, `-` and `_`
+    "#]],
+    );
+}
+
+#[test]
+fn an_id_with_a_space() {
+    changed(
+        r#""press-7""#,
+        r#""press 7""#,
+        &expect![[r#"
+        andon.toml:17:9: `id`: `press 7` holds a space, which has no place in a topic
+          17 | id    = "press 7"
+             |         ^^^^^^^^^
+        hint: use letters, digits, `-` and `_`
+    "#]],
+    );
+}
+
+#[test]
+fn a_path_with_a_wildcard() {
+    changed(
+        "acme/leipzig/hall-3",
+        "acme/+/hall-3",
+        &expect![[r#"
+        andon.toml:6:12: `path`: `+` holds `+`, which has no place in a topic
+          6 | path     = "acme/+/hall-3"
+            |            ^^^^^^^^^^^^^^^
+        hint: use letters, digits, `-` and `_`
+    "#]],
+    );
+}
+
+#[test]
+fn a_path_with_an_empty_level() {
+    changed(
+        "acme/leipzig/hall-3",
+        "/acme/leipzig",
+        &expect![[r#"
+        andon.toml:6:12: `path`: `/acme/leipzig` has an empty level
+          6 | path     = "/acme/leipzig"
+            |            ^^^^^^^^^^^^^^^
+        hint: write enterprise/site/area, with no `/` at either end
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_with_a_dot_in_its_name() {
+    changed(
+        "run   = { coil = 0 }",
+        r#"run = { coil = 0 }
+"lamp.red" = { coil = 1 }"#,
+        &expect![[r#"
+    andon.toml:14:1: `lamp.red` holds `.`, which has no place in a topic
+      14 | "lamp.red" = { coil = 1 }
+         | ^^^^^^^^^^
+    hint: use letters, digits, `-` and `_`
+"#]],
+    );
+}
+
+#[test]
+fn a_missing_table() {
+    changed(
+        r#"[gateway]
+id       = "gw-hall-3"
+path     = "acme/leipzig/hall-3"
+timezone = "Europe/Berlin"
+"#,
+        "",
+        &expect![[r#"
+            andon.toml:1:1: the table [gateway] is missing
+            hint: it needs id, path, timezone
+        "#]],
+    );
+}
+
+#[test]
+fn a_missing_time_zone() {
+    changed(
+        r#"timezone = "Europe/Berlin"
+"#,
+        "",
+        &expect![[r#"
+    andon.toml:4:1: `timezone` is missing in [gateway]
+      4 | [gateway]
+        | ^^^^^^^^^
+    hint: add `timezone = "Europe/Berlin"`
+"#]],
+    );
+}
+
+#[test]
+fn a_missing_line() {
+    changed(
+        r#"line  = "line-2"
+"#,
+        "",
+        &expect![[r#"
+    andon.toml:16:1: `line` is missing in [[machine]]
+      16 | [[machine]]
+         | ^^^^^^^^^^^
+    hint: add `line = "line-2"`
+"#]],
+    );
+}
+
+#[test]
+fn a_plc_without_an_address() {
+    changed(
+        r#"tcp = "192.168.0.7:502"
+"#,
+        "",
+        &expect![[r#"
+    andon.toml:10:7: the PLC has no address
+      10 | id  = "press-plc"
+         |       ^^^^^^^^^^^
+    hint: add `tcp = "192.168.0.7:502"`
+"#]],
+    );
+}
+
+#[test]
+fn a_plc_address_without_a_port() {
+    changed(
+        "192.168.0.7:502",
+        "192.168.0.7",
+        &expect![[r#"
+        andon.toml:11:7: `tcp`: `192.168.0.7` names no port
+          11 | tcp = "192.168.0.7"
+             |       ^^^^^^^^^^^^^
+        hint: write "192.168.0.7:502"
+    "#]],
+    );
+}
+
+#[test]
+fn a_serial_plc_is_not_in_this_release() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"serial = "rs485""#,
+        &expect![[r#"
+        andon.toml:11:10: `serial` is not in this release
+          11 | serial = "rs485"
+             |          ^^^^^^^
+        hint: reach the PLC by Modbus TCP: tcp = "host:port"
+    "#]],
+    );
+}
+
+#[test]
+fn rtu_over_tcp_is_not_in_this_release() {
+    changed(
+        "tcp =",
+        "rtu_over_tcp =",
+        &expect![[r#"
+        andon.toml:11:16: `rtu_over_tcp` is not in this release
+          11 | rtu_over_tcp = "192.168.0.7:502"
+             |                ^^^^^^^^^^^^^^^^^
+        hint: reach the PLC by Modbus TCP: tcp = "host:port"
+    "#]],
+    );
+}
+
+#[test]
+fn a_poll_of_nothing() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"tcp = "192.168.0.7:502"
+poll = "0s"
+timeout = "0ms""#,
+        &expect![[r#"
+    andon.toml:12:8: `poll` may not be 0
+      12 | poll = "0s"
+         |        ^^^^
+    hint: at least "1ms"
+    andon.toml:13:11: `timeout` may not be 0
+      13 | timeout = "0ms"
+         |           ^^^^^
+    hint: at least "1ms"
+"#]],
+    );
+}
+
+#[test]
+fn two_plcs_with_one_id() {
+    changed(
+        "[[machine]]",
+        r#"[[plc]]
+id = "press-plc"
+tcp = "h:1"
+
+[[machine]]"#,
+        &expect![[r#"
+            andon.toml:17:6: PLC `press-plc` stands twice, first at andon.toml:10:7
+              17 | id = "press-plc"
+                 |      ^^^^^^^^^^^
+            hint: give each PLC its own id
+        "#]],
+    );
+}
+
+#[test]
+fn two_machines_with_one_id() {
+    added(
+        r#"
+[[machine]]
+id = "press-7"
+line = "line-3"
+run = "press-plc.run""#,
+        &expect![[r#"
+            andon.toml:23:6: machine `press-7` stands twice, first at andon.toml:17:9
+              23 | id = "press-7"
+                 |      ^^^^^^^^^
+            hint: give each machine its own id
+        "#]],
+    );
+}
+
+#[test]
+fn a_map_from_an_unknown_plc() {
+    changed(
+        "[[machine]]",
+        r#"[[plc]]
+id = "two"
+tcp = "h:1"
+points_from = "press-plx"
+
+[[machine]]"#,
+        &expect![[r#"
+    andon.toml:19:15: unknown PLC `press-plx`
+      19 | points_from = "press-plx"
+         |               ^^^^^^^^^^^
+    hint: did you mean `press-plc`?
+"#]],
+    );
+}
+
+#[test]
+fn an_unknown_point_gets_the_nearest_one() {
+    changed(
+        r#""press-plc.run""#,
+        r#""press-plc.rum""#,
+        &expect![[r#"
+        andon.toml:19:9: unknown point `press-plc.rum`
+          19 | run   = "press-plc.rum"
+             |         ^^^^^^^^^^^^^^^
+        hint: did you mean `press-plc.run`?
+    "#]],
+    );
+}
+
+#[test]
+fn an_unknown_point_far_from_all_gets_the_list() {
+    changed(
+        r#""press-plc.run""#,
+        r#""press-plc.spindle""#,
+        &expect![[r#"
+        andon.toml:19:9: unknown point `press-plc.spindle`
+          19 | run   = "press-plc.spindle"
+             |         ^^^^^^^^^^^^^^^^^^^
+        hint: `press-plc` has: run, total
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_of_an_unknown_plc() {
+    changed(
+        r#""press-plc.run""#,
+        r#""pres-plc.run""#,
+        &expect![[r#"
+        andon.toml:19:9: unknown PLC `pres-plc`
+          19 | run   = "pres-plc.run"
+             |         ^^^^^^^^^^^^^^
+        hint: did you mean `press-plc`?
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_without_its_plc() {
+    changed(
+        r#""press-plc.run""#,
+        r#""run""#,
+        &expect![[r#"
+        andon.toml:19:9: `run` names no PLC
+          19 | run   = "run"
+             |         ^^^^^
+        hint: did you mean `press-plc.run`?
+    "#]],
+    );
+}
+
+#[test]
+fn run_as_an_expression_is_not_in_this_release() {
+    changed(
+        r#""press-plc.run""#,
+        r#""press-plc.run && !press-plc.total""#,
+        &expect![[r#"
+        andon.toml:19:9: `run` as an expression is not in this release
+          19 | run   = "press-plc.run && !press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        hint: name one point, and let the PLC combine them in one bit
+    "#]],
+    );
+}
+
+#[test]
+fn one_point_in_two_roles() {
+    added(
+        r#"fault = "press-plc.total""#,
+        &expect![[r#"
+        andon.toml:21:9: `press-plc.total` is `total` and `fault` of the same machine
+          21 | fault = "press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: each role has a point of its own
+    "#]],
+    );
+}
+
+#[test]
+fn total_good_and_reject_are_one_too_many() {
+    changed(
+        r#"total = "press-plc.total""#,
+        r#"total = "press-plc.total"
+good = "press-plc.good"
+reject = "press-plc.reject""#,
+        &expect![[r#"
+    andon.toml:21:8: unknown point `press-plc.good`
+      21 | good = "press-plc.good"
+         |        ^^^^^^^^^^^^^^^^
+    hint: `press-plc` has: run, total
+    andon.toml:22:10: unknown point `press-plc.reject`
+      22 | reject = "press-plc.reject"
+         |          ^^^^^^^^^^^^^^^^^^
+    hint: `press-plc` has: run, total
+    andon.toml:22:10: total, good and reject are one too many: the third follows from two
+      22 | reject = "press-plc.reject"
+         |          ^^^^^^^^^^^^^^^^^^
+    hint: keep the two that the PLC counts itself
+"#]],
+    );
+}
+
+#[test]
+fn a_lone_good() {
+    changed(
+        r#"total = "press-plc.total""#,
+        r#"good = "press-plc.total""#,
+        &expect![[r#"
+        andon.toml:20:8: `good` alone does not say how many were made
+          20 | good = "press-plc.total"
+             |        ^^^^^^^^^^^^^^^^^
+        hint: if it counts every part name it `total`, else add `reject` or `total`
+    "#]],
+    );
+}
+
+#[test]
+fn a_lone_reject() {
+    changed(
+        r#"total = "press-plc.total""#,
+        r#"reject = "press-plc.total""#,
+        &expect![[r#"
+        andon.toml:20:10: `reject` alone does not say how many were made
+          20 | reject = "press-plc.total"
+             |          ^^^^^^^^^^^^^^^^^
+        hint: add `good` or `total`
+    "#]],
+    );
+}
+
+#[test]
+fn a_machine_that_shows_nothing() {
+    changed(
+        r#"run   = "press-plc.run"
+total = "press-plc.total"
+"#,
+        "",
+        &expect![[r#"
+    andon.toml:17:9: the machine has neither `run` nor a counter: nothing could be derived
+      17 | id    = "press-7"
+         |         ^^^^^^^^^
+    hint: add `run = "plc.point"`, or a counter as `total`
+"#]],
+    );
+}
+
+#[test]
+fn counts_alone_without_an_ideal_need_stop_after() {
+    changed(
+        r#"run   = "press-plc.run"
+"#,
+        "",
+        &expect![[r#"
+    andon.toml:17:9: without `run` and without an ideal, `stop_after` must say when it stands
+      17 | id    = "press-7"
+         |         ^^^^^^^^^
+    hint: add `stop_after`, `ideal_rate` or `ideal_cycle`
+"#]],
+    );
+}
+
+#[test]
+fn stop_after_below_one_cycle() {
+    changed(
+        r#"run   = "press-plc.run"
+"#,
+        r#"ideal_cycle = "30s"
+stop_after = "10s"
+"#,
+        &expect![[r#"
+    andon.toml:20:14: `stop_after` is shorter than one ideal cycle: it would stand after every part
+      20 | stop_after = "10s"
+         |              ^^^^^
+    hint: some ideal cycles, like the default of 3
+"#]],
+    );
+}
+
+#[test]
+fn short_stop_below_debounce() {
+    added(
+        r#"debounce = "3m""#,
+        &expect![[r#"
+        andon.toml:21:12: `short_stop` is shorter than `debounce`: no short stop could be seen
+          21 | debounce = "3m"
+             |            ^^^^
+        hint: short_stop is 120000 ms, debounce 180000 ms
+    "#]],
+    );
+}
+
+#[test]
+fn no_data_within_one_poll() {
+    added(
+        r#"no_data = "200ms""#,
+        &expect![[r#"
+        andon.toml:21:11: `no_data` (200 ms) is not longer than `poll` (200 ms) of the point that decides
+          21 | no_data = "200ms"
+             |           ^^^^^^^
+        hint: give it several polls, or "off"
+    "#]],
+    );
+}
+
+#[test]
+fn open_at_fault_without_a_fault() {
+    added(
+        r#"open_at = "fault""#,
+        &expect![[r#"
+        andon.toml:21:11: `open_at = "fault"` without a `fault` point
+          21 | open_at = "fault"
+             |           ^^^^^^^
+        hint: add `fault = "plc.point"`
+    "#]],
+    );
+}
+
+#[test]
+fn two_ideals() {
+    added(
+        r#"ideal_cycle = "1s"
+ideal_rate = "60/min""#,
+        &expect![[r#"
+    andon.toml:22:14: `ideal_cycle` and `ideal_rate` say the same thing twice
+      22 | ideal_rate = "60/min"
+         |              ^^^^^^^^
+    hint: keep one of them
+"#]],
+    );
+}
+
+#[test]
+fn max_rate_below_the_ideal() {
+    added(
+        r#"ideal_rate = "60/min"
+max_rate = "59/min""#,
+        &expect![[r#"
+    andon.toml:22:12: `max_rate` is below the ideal rate: good parts would not be counted
+      22 | max_rate = "59/min"
+         |            ^^^^^^^^
+    hint: leave it out for 4 × the ideal rate
+"#]],
+    );
+}
+
+#[test]
+fn a_real_number_as_counter() {
+    changed(
+        r#"type = "u32""#,
+        r#"type = "f32""#,
+        &expect![[r#"
+        andon.toml:20:9: `press-plc.total` cannot be `total`: its type does not fit
+          20 | total = "press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: give it an integer type, like type = "u32"
+    "#]],
+    );
+}
+
+#[test]
+fn a_scaled_counter() {
+    changed(
+        r#"type = "u32""#,
+        r#"type = "u32", scale = 10"#,
+        &expect![[r#"
+        andon.toml:20:9: `press-plc.total` cannot be `total`: `scale` and `offset` make it a real number
+          20 | total = "press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: take them away; `parts_per_cycle` multiplies counts
+    "#]],
+    );
+}
+
+#[test]
+fn a_text_as_run_signal() {
+    changed(
+        "{ coil = 0 }",
+        r#"{ holding = 0, type = "string(4)" }"#,
+        &expect![[r#"
+        andon.toml:19:9: `press-plc.run` cannot be `run`: its type does not fit
+          19 | run   = "press-plc.run"
+             |         ^^^^^^^^^^^^^^^
+        hint: a coil, a discrete input, `bit` of a register, or an integer type
+    "#]],
+    );
+}
+
+#[test]
+fn a_bit_of_32() {
+    changed(
+        "{ coil = 0 }",
+        r#"{ holding = 0, type = "u32", bit = 3 }"#,
+        &expect![[r#"
+        andon.toml:13:44: `bit` takes one bit of a 16-bit register, `type` says otherwise
+          13 | run   = { holding = 0, type = "u32", bit = 3 }
+             |                                            ^
+        hint: take `type` away, or `bit`
+    "#]],
+    );
+}
+
+#[test]
+fn a_type_on_a_coil() {
+    changed(
+        "{ coil = 0 }",
+        r#"{ coil = 0, type = "u16" }"#,
+        &expect![[r#"
+        andon.toml:13:28: `type` on a coil, which is one bit
+          13 | run   = { coil = 0, type = "u16" }
+             |                            ^^^^^
+        hint: take `type` away, or read a holding or input register
+    "#]],
+    );
+}
+
+#[test]
+fn invert_on_a_number() {
+    changed(
+        "{ coil = 0 }",
+        "{ holding = 0, invert = true }",
+        &expect![[r#"
+        andon.toml:13:33: `invert` is for bits
+          13 | run   = { holding = 0, invert = true }
+             |                                 ^^^^
+        hint: add `bit`, or type = "bool" for "not zero"
+    "#]],
+    );
+}
+
+#[test]
+fn a_modulus_that_is_never_reached() {
+    changed(
+        r#"type = "u32""#,
+        r#"type = "u16", modulus = 100000"#,
+        &expect![[r#"
+        andon.toml:14:50: a counter of this type never reaches 100000
+          14 | total = { holding = 100, type = "u16", modulus = 100000 }
+             |                                                  ^^^^^^
+        hint: at most 65536
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_beyond_the_last_address() {
+    changed(
+        "holding = 100",
+        "holding = 65535",
+        &expect![[r#"
+        andon.toml:14:21: `press-plc.total` ends beyond address 65535
+          14 | total = { holding = 65535, type = "u32" }
+             |                     ^^^^^
+        hint: it takes 2 registers
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_in_no_table() {
+    changed(
+        "{ coil = 0 }",
+        "{ invert = true }",
+        &expect![[r#"
+        andon.toml:13:9: the point `press-plc.run` lies in no table
+          13 | run   = { invert = true }
+             |         ^^^^^^^^^^^^^^^^^
+        hint: one of coil, discrete, holding, input or ref, like { holding = 100 }
+    "#]],
+    );
+}
+
+#[test]
+fn a_point_in_two_tables() {
+    changed(
+        "{ coil = 0 }",
+        r#"{ coil = 0, ref = "00001" }"#,
+        &expect![[r#"
+        andon.toml:13:27: the point `press-plc.run` lies in two tables
+          13 | run   = { coil = 0, ref = "00001" }
+             |                           ^^^^^^^
+        hint: keep one of coil, discrete, holding, input and ref
+    "#]],
+    );
+}
+
+#[test]
+fn a_reference_of_no_table() {
+    changed(
+        "{ coil = 0 }",
+        r#"{ ref = "20001" }"#,
+        &expect![[r#"
+        andon.toml:13:17: `ref`: no table begins with 2
+          13 | run   = { ref = "20001" }
+             |                 ^^^^^^^
+        hint: 5 or 6 digits: 0 coil, 1 discrete, 3 input, 4 holding, then the number from 1, like "40101"
+    "#]],
+    );
+}
+
+#[test]
+fn a_reference_where_an_address_is_wanted() {
+    changed(
+        "holding = 100",
+        r#"holding = "40101""#,
+        &expect![[r#"
+        andon.toml:14:21: `holding` wants a whole number, this is a string
+          14 | total = { holding = "40101", type = "u32" }
+             |                     ^^^^^^^
+        hint: a number counted from 1 is written ref = "40101"
+    "#]],
+    );
+}
+
+#[test]
+fn an_address_that_looks_like_a_reference() {
+    changed(
+        "holding = 100",
+        "holding = 40101",
+        &expect![[r#"
+        andon.toml:14:21: warning: holding = 40101 is counted from 0
+          14 | total = { holding = 40101, type = "u32" }
+             |                     ^^^^^
+        hint: if it is register 40101 of the manual, write ref = "40101" (the 4 names the table)
+    "#]],
+    );
+}
+
+#[test]
+fn an_unknown_type_gets_the_nearest_one() {
+    changed(
+        r#"type = "u32""#,
+        r#"type = "uint32""#,
+        &expect![[r#"
+            andon.toml:14:33: `type`: unknown type `uint32`
+              14 | total = { holding = 100, type = "uint32" }
+                 |                                 ^^^^^^^^
+            hint: did you mean "u32"?
+        "#]],
+    );
+}
+
+#[test]
+fn a_point_wider_than_a_request() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"tcp = "192.168.0.7:502"
+max_registers = 1"#,
+        &expect![[r#"
+    andon.toml:15:33: `press-plc.total` takes 2 registers, `max_registers` is 1
+      15 | total = { holding = 100, type = "u32" }
+         |                                 ^^^^^
+    hint: a point is never split over two requests
+"#]],
+    );
+}
+
+#[test]
+fn fault_code_0_is_no_fault() {
+    added(
+        r#"
+[[reason]]
+code = "jam"
+class = "failure"
+faults = [0, 12]"#,
+        &expect![[r#"
+    andon.toml:25:11: fault code 0 means that there is no fault
+      25 | faults = [0, 12]
+         |           ^
+    hint: take the 0 away
+"#]],
+    );
+}
+
+#[test]
+fn one_fault_with_two_reasons() {
+    added(
+        r#"
+[[reason]]
+code = "jam"
+class = "failure"
+faults = [12]
+
+[[reason]]
+code = "oil"
+class = "failure"
+faults = [11, 12]"#,
+        &expect![[r#"
+    andon.toml:30:15: fault 12 names `jam` already, at andon.toml:25:11
+      30 | faults = [11, 12]
+         |               ^^
+    hint: limit one of them with `machines`
+"#]],
+    );
+}
+
+#[test]
+fn a_reason_for_an_unknown_machine() {
+    added(
+        r#"
+[[reason]]
+code = "jam"
+class = "failure"
+faults = [12]
+machines = ["press-8"]"#,
+        &expect![[r#"
+    andon.toml:26:13: unknown machine `press-8`
+      26 | machines = ["press-8"]
+         |             ^^^^^^^^^
+    hint: did you mean `press-7`?
+"#]],
+    );
+}
+
+#[test]
+fn a_password_file_without_a_user() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+password_file = "pw"
+
+[[plc]]"#,
+        &expect![[r#"
+    andon.toml:10:17: `password_file` without `username`
+      10 | password_file = "pw"
+         |                 ^^^^
+    hint: add `username`
+"#]],
+    );
+}
+
+#[test]
+fn a_key_without_a_certificate() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+brokers = ["mqtts://a"]
+key_file = "key"
+
+[[plc]]"#,
+        &expect![[r#"
+    andon.toml:11:12: `key_file` without `cert_file`
+      11 | key_file = "key"
+         |            ^^^^^
+    hint: add `cert_file`
+"#]],
+    );
+}
+
+#[test]
+fn a_broker_that_is_no_url() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+brokers = ["tcp://a:1883", "localhost", "mqtt://u:pw@a"]
+
+[[plc]]"#,
+        &expect![[r#"
+            andon.toml:10:12: `brokers`: `tcp://` is not a way to reach a broker
+              10 | brokers = ["tcp://a:1883", "localhost", "mqtt://****@a"]
+                 |            ^^^^^^^^^^^^^^
+            hint: write mqtt://host:port, or mqtts://host:port for TLS
+            andon.toml:10:28: `brokers`: `localhost` is not a broker
+              10 | brokers = ["tcp://a:1883", "localhost", "mqtt://****@a"]
+                 |                            ^^^^^^^^^^^
+            hint: write mqtt://host:port, or mqtts://host:port for TLS
+            andon.toml:10:41: `brokers`: a broker's URL holds no user and no password
+              10 | brokers = ["tcp://a:1883", "localhost", "mqtt://****@a"]
+                 |                                         ^^^^^^^^^^^^^^^
+            hint: name the user with `username`, the password with `password_file`
+        "#]],
+    );
+}
+
+#[test]
+fn no_broker_at_all() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+brokers = []
+
+[[plc]]"#,
+        &expect![[r#"
+    andon.toml:10:11: `brokers` names no broker
+      10 | brokers = []
+         |           ^^
+    hint: name one, like "mqtt://127.0.0.1:1883"
+"#]],
+    );
+}
+
+#[test]
+fn keep_alive_in_parts_of_a_second() {
+    changed(
+        "[[plc]]",
+        r#"[mqtt]
+keep_alive = "1500ms"
+
+[[plc]]"#,
+        &expect![[r#"
+    andon.toml:10:14: `keep_alive` wants whole seconds
+      10 | keep_alive = "1500ms"
+         |              ^^^^^^^^
+    hint: from "1s" to "65535s"
+"#]],
+    );
+}
+
+#[test]
+fn tabs_and_umlauts_keep_the_marks_in_place() {
+    changed(
+        r#""gw-hall-3""#,
+        r#""gw-hall-3"
+	päth = "ä""#,
+        &expect![[r#"
+    andon.toml:6:3: invalid unquoted key, expected letters, numbers, `-`, `_`
+      6 | 	päth = "ä"
+        | 	 ^
+"#]],
+    );
+}
+
+#[test]
+fn what_is_not_acted_on_is_said_once_a_kind() {
+    added(
+        r#"order = "press-plc.total2"
+order_required = true
+
+[[machine]]
+id = "b"
+line = "l"
+run = "press-plc.run"
+order_required = true
+
+[[shift]]
+id = "early"
+start = "06:00"
+end = "14:00"
+
+[[shift]]
+id = "late"
+start = "14:00"
+end = "22:00"
+
+[oee]
+planned = "availability"
+
+[privacy]
+operator = "id""#,
+        &expect![[r#"
+    andon.toml:21:1: warning: `order` in [[machine]] is read but not acted on in this release: no orders are booked yet
+      21 | order = "press-plc.total2"
+         | ^^^^^
+    andon.toml:21:9: unknown point `press-plc.total2`
+      21 | order = "press-plc.total2"
+         |         ^^^^^^^^^^^^^^^^^^
+    hint: did you mean `press-plc.total`?
+    andon.toml:22:1: warning: `order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet
+      22 | order_required = true
+         | ^^^^^^^^^^^^^^
+    andon.toml:30:3: warning: [[shift]] is read but not acted on in this release: every machine is planned to run around the clock, breaks included
+      30 | [[shift]]
+         |   ^^^^^
+    andon.toml:41:1: warning: `planned` in [oee] is read but not acted on in this release: the convention counts
+      41 | planned = "availability"
+         | ^^^^^^^
+    andon.toml:44:1: warning: `operator` in [privacy] is read but not acted on in this release: nobody can log on yet
+      44 | operator = "id"
+         | ^^^^^^^^
+"#]],
+    );
+}
+
+const TWELVE: &str = r#"day_start = 6
+
+[gateway]
+id = "gw.hall-3"
+path = "acme/leipzig/hall-3"
+timezone = "Europe/Berlln"
+
+[[plc]]
+id = "press-plc"
+tcp = "192.168.0.7"
+[plc.points]
+poll = "200ms"
+run = { coil = 0, typ = "u16" }
+good = { holding = 70000 }
+total = { holding = 100, type = "u23" }
+hot = { holding = 65535, type = "f32" }
+
+[[machine]]
+id = "press-7"
+run = "press-plc.run"
+total = "press-plc.total"
+reject = "press-plc.rejekt"
+debounce = "3m"
+"#;
+
+#[test]
+fn twelve_faults_give_twelve_messages() {
+    let faults = load_text("andon.toml", TWELVE).unwrap_err();
+    assert_eq!(faults.len(), 12, "{}", rendered(&faults));
+    expect![[r#"
+        andon.toml:1:13: `day_start` wants a string, this is a whole number
+          1 | day_start = 6
+            |             ^
+        hint: put it in quotes
+        andon.toml:4:6: `id`: `gw.hall-3` holds `.`, which has no place in a topic
+          4 | id = "gw.hall-3"
+            |      ^^^^^^^^^^^
+        hint: use letters, digits, `-` and `_`
+        andon.toml:6:12: `timezone`: unknown time zone `Europe/Berlln`
+          6 | timezone = "Europe/Berlln"
+            |            ^^^^^^^^^^^^^^^
+        hint: did you mean "Europe/Berlin"?
+        andon.toml:10:7: `tcp`: `192.168.0.7` names no port
+          10 | tcp = "192.168.0.7"
+             |       ^^^^^^^^^^^^^
+        hint: write "192.168.0.7:502"
+        andon.toml:12:1: `poll` stands in [plc.points], but is a key of [[plc]]
+          12 | poll = "200ms"
+             | ^^^^
+        hint: move it above `[plc.points]`
+        andon.toml:13:19: unknown key `typ` in [plc.points.run]
+          13 | run = { coil = 0, typ = "u16" }
+             |                   ^^^
+        hint: did you mean `type`?
+        andon.toml:14:20: `holding = 70000` is out of range
+          14 | good = { holding = 70000 }
+             |                    ^^^^^
+        hint: from 0 to 65535
+        andon.toml:15:33: `type`: unknown type `u23`
+          15 | total = { holding = 100, type = "u23" }
+             |                                 ^^^^^
+        hint: did you mean "u32"?
+        andon.toml:16:19: `press-plc.hot` ends beyond address 65535
+          16 | hot = { holding = 65535, type = "f32" }
+             |                   ^^^^^
+        hint: it takes 2 registers
+        andon.toml:18:1: `line` is missing in [[machine]]
+          18 | [[machine]]
+             | ^^^^^^^^^^^
+        hint: add `line = "line-2"`
+        andon.toml:22:10: unknown point `press-plc.rejekt`
+          22 | reject = "press-plc.rejekt"
+             |          ^^^^^^^^^^^^^^^^^^
+        hint: `press-plc` has: good, hot, run, total
+        andon.toml:23:12: `short_stop` is shorter than `debounce`: no short stop could be seen
+          23 | debounce = "3m"
+             |            ^^^^
+        hint: short_stop is 120000 ms, debounce 180000 ms
+    "#]]
+    .assert_eq(&rendered(&faults));
+}
+
+#[test]
+fn a_syntax_fault_hides_nothing_on_other_lines() {
+    let text = with("\"gw-hall-3\"", "gw-hall-3").replacen("press-plc.run\"", "press-plc.rum\"", 1);
+    expect![[r#"
+        andon.toml:5:12: string values must be quoted, expected literal string
+          5 | id       = gw-hall-3
+            |            ^^^^^^^^^
+        hint: put it in quotes
+        andon.toml:19:9: unknown point `press-plc.rum`
+          19 | run   = "press-plc.rum"
+             |         ^^^^^^^^^^^^^^^
+        hint: did you mean `press-plc.run`?
+    "#]]
+    .assert_eq(&said(&text));
+}
+
+#[test]
+fn the_minimal_configuration_makes_this_plan() {
+    let plan = plan(MINIMAL);
+    assert_eq!((plan.rules.gateway.as_str(), plan.rules.path.as_str()), ("gw-hall-3", "acme/leipzig/hall-3"));
+    assert_eq!((plan.rules.calendar.zone(), plan.rules.convention.word()), ("Europe/Berlin", "oee.com"));
+    assert_eq!((plan.prefix.as_str(), plan.data_dir.as_path()), ("andon/v1", Path::new("/var/lib/andon")));
+    assert_eq!(plan.mqtt.brokers, [Broker { host: "127.0.0.1".into(), port: 1883, tls: false }]);
+    assert_eq!((plan.mqtt.client_id.as_str(), plan.mqtt.keep_alive), ("gw-hall-3", Duration::from_secs(30)));
+    let plc = &plan.plcs[0];
+    assert_eq!((plc.id.as_str(), plc.address.as_str(), plc.unit), ("press-plc", "192.168.0.7:502", 1));
+    assert_eq!((plc.poll, plc.timeout), (Duration::from_millis(200), Duration::from_secs(1)));
+    assert_eq!((plc.max_registers, plc.max_gap), (125, 8));
+    let total = Counter { point: PointIx(1), name: "press-plc.total".into(), modulus: 1 << 32 };
+    assert_eq!(
+        plan.rules.machines,
+        [MachineRules {
+            id: "press-7".into(),
+            line: "line-2".into(),
+            asset: "press-7".into(),
+            ideal: None,
+            run: RunRule::Signal { point: PointIx(0), hold_ms: 0 },
+            counters: Counters { total: Some(total), good: None, reject: None },
+            fault: None,
+            debounce_ms: 1_000,
+            debounce_run_ms: 1_000,
+            short_stop_ms: 120_000,
+            open_at_fault: false,
+            no_data_ms: Some(5_000),
+            poll_ms: 200,
+            max_rate: None,
+            parts_per_cycle: 1,
+        }]
+    );
+}
+
+#[test]
+fn a_machine_without_run_stands_after_three_ideal_cycles_but_not_before_ten_seconds() {
+    let counts = |ideal: &str| with("run   = \"press-plc.run\"\n", ideal);
+    let rule = |text: &str| plan(text).rules.machines[0].run.clone();
+    assert_eq!(rule(&counts("ideal_cycle = \"1s\"\n")), RunRule::Counts { stop_after_ms: 10_000 });
+    assert_eq!(rule(&counts("ideal_rate = \"4/min\"\n")), RunRule::Counts { stop_after_ms: 45_000 });
+    assert_eq!(rule(&counts("stop_after = \"25s\"\n")), RunRule::Counts { stop_after_ms: 25_000 });
+    let machine = plan(&counts("ideal_rate = \"700/min\"\n")).rules.machines[0].clone();
+    assert_eq!(machine.ideal, Some(Ideal { ms: 60_000, parts: 700 }));
+    assert_eq!(machine.max_rate, Some(Ideal { ms: 60_000, parts: 2_800 }), "four times the ideal rate");
+}
+
+#[test]
+fn points_mean_what_is_written() {
+    let all = r#"
+a = { ref = "40101", type = "i16", bit = 3, invert = true }
+b = { input = 7, type = "f64", order = "CDAB", scale = 0.5, offset = -1 }
+c = { discrete = 9, hold = "3s" }
+d = { holding = 20, type = "string(9)" }
+e = { holding = 30, type = "bcd32", modulus = 50000000 }
+"#;
+    let plan = plan(&with("[plc.points]", &format!("[plc.points]{all}")).replace("press-plc.run", "press-plc.c"));
+    let plain = |name: &str, area, address, kind| Point {
+        name: name.into(),
+        area,
+        address,
+        kind,
+        order: Order::Abcd,
+        invert: false,
+        hold_ms: 0,
+        scale: 1.0,
+        offset: 0.0,
+        modulus: None,
+    };
+    let points: Vec<Point> = plan.points.into_iter().take(5).map(|named| named.point).collect();
+    assert_eq!(
+        points,
+        [
+            Point { invert: true, ..plain("press-plc.a", Area::Holding, 100, Kind::Bool { bit: Some(3) }) },
+            Point { order: Order::Cdab, scale: 0.5, offset: -1.0, ..plain("press-plc.b", Area::Input, 7, Kind::F64) },
+            Point { hold_ms: 3_000, ..plain("press-plc.c", Area::Discrete, 9, Kind::Bool { bit: None }) },
+            plain("press-plc.d", Area::Holding, 20, Kind::Text(9)),
+            Point { modulus: Some(50_000_000), ..plain("press-plc.e", Area::Holding, 30, Kind::Bcd32) },
+        ]
+    );
+    assert_eq!(plan.rules.machines[0].run, RunRule::Signal { point: PointIx(2), hold_ms: 3_000 });
+}
+
+#[test]
+fn one_fault_code_may_have_a_reason_a_machine() {
+    let text = and(r#"fault = "press-plc.code"
+
+[[machine]]
+id = "press-8"
+line = "line-2"
+run = "press-plc.run"
+no_data = "off"
+
+[[reason]]
+code = "mech.jam"
+text = "Material jam"
+class = "failure"
+counts_in = "performance"
+faults = [12, 13]
+machines = ["press-7"]
+
+[[reason]]
+code = "oil"
+class = "planned"
+faults = [12]
+machines = ["press-8"]"#)
+    .replace("run   = { coil = 0 }", "run = { coil = 0 }\ncode = { holding = 1 }");
+    let rules = plan(&text).rules;
+    let jam = ReasonRule {
+        code: "mech.jam".into(),
+        text: "Material jam".into(),
+        class: Class::Failure,
+        counts_in: Some(CountsIn::Performance),
+        faults: vec![12, 13],
+        machines: vec!["press-7".into()],
+    };
+    let oil = ReasonRule {
+        code: "oil".into(),
+        text: "oil".into(),
+        class: Class::Planned,
+        counts_in: None,
+        faults: vec![12],
+        machines: vec!["press-8".into()],
+    };
+    assert_eq!(rules.reasons, [jam, oil]);
+    assert_eq!(rules.machines[0].fault, Some(PointIx(1)));
+    assert_eq!(rules.machines[1].no_data_ms, None);
+}
+
+#[test]
+fn a_table_where_several_stand_does_not_echo() {
+    let text = with("[[machine]]", "[plc]\nid = \"two\"\n\n[[machine]]");
+    expect![[r#"
+        andon.toml:16:2: duplicate key
+          16 | [plc]
+             |  ^^^
+        hint: keep one of them; tables of which there may be several are written [[…]]
+    "#]]
+    .assert_eq(&said(&text));
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let folder = Folder::of(&[("a.toml", MINIMAL)]);
+    let variables = set(&[("ANDON_MQTT__PASSWORD", "hunter2"), ("ANDON_MQTT__BROKERS", "mqtt://joe:hunter2@h")]);
+    let told = rendered(&load(&[folder.path("a.toml")], variables).unwrap_err());
+    assert_eq!(told.matches("hunter2").count(), 0, "{told}");
+    assert!(told.contains("password_file"), "{told}");
+}
+
+#[test]
+fn faults_of_a_shared_map_are_told_once() {
+    let text = with("[[machine]]", "[[plc]]\nid = \"two\"\ntcp = \"h:1\"\npoints_from = \"press-plc\"\n\n[[machine]]")
+        .replace("{ coil = 0 }", "{ coil = 0, type = \"u16\" }");
+    assert_eq!(load_text("andon.toml", &text).unwrap_err().len(), 1);
+}
+
+#[test]
+fn our_own_mark_is_no_key_for_others() {
+    let text = with("[plc.points]", "[plc.points]\n\"(cut)\" = { coil = 1 }")
+        .replace("[gateway]", "[gateway]\n\"(cut)\" = true");
+    let codes: Vec<&str> = load_text("andon.toml", &text).unwrap_err().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["unknown-key", "bad-value"]);
+}
+
+#[test]
+fn a_lost_table_hides_no_fault_that_stands_by_itself() {
+    let text = with("[plc.points]", "[plc.points").replace("Europe/Berlin", "Berlin");
+    let codes: Vec<&str> = load_text("andon.toml", &text).unwrap_err().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["bad-value", "syntax"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is cut out of the reference or put in: no panic, and a refusal says why.
+    #[test]
+    fn no_text_breaks_the_reader(from in 0..REFERENCE.len(), long in 0..40usize, put in "[\\[\\]{}=\"',.#a-z0-9 \n]{0,6}", all in any::<bool>()) {
+        let text = if all { REFERENCE.replace("\n#", "\n") } else { REFERENCE.to_owned() };
+        let mut from = from.min(text.len());
+        while !text.is_char_boundary(from) { from -= 1; }
+        let mut to = (from + long).min(text.len());
+        while !text.is_char_boundary(to) { to += 1; }
+        let text = format!("{}{put}{}", &text[..from], &text[to..]);
+        if let Err(faults) = load_text("andon.toml", &text) {
+            prop_assert!(faults.iter().any(|fault| fault.severity == Severity::Fault));
+            prop_assert!(faults.iter().all(|fault| fault.code != "misshapen"), "{}", rendered(&faults));
+            prop_assert!(faults.iter().all(|fault| fault.place.lines.is_some()));
+        }
+    }
+
+    /// A value of the wrong type or size at any key is a fault of its own, or fine; the mirror never refuses what the shape let pass.
+    #[test]
+    fn no_value_breaks_the_reader(line in 0..REFERENCE.lines().count(), value in prop::sample::select(vec![
+        "-1", "0", "99999999999999999999", "1e400", "nan", "true", "\"\"", "\"off\"", "[]", "[[]]", "{}", "06:00:00", "[{}]", "[1, \"a\", {}]", "0x7fffffffffffffff",
+    ])) {
+        let changed = |(number, text): (usize, &str)| match text.trim_start_matches('#').split_once(" = ") {
+            Some((key, _)) if number == line => format!("{key} = {value}\n"),
+            _ => format!("{text}\n"),
+        };
+        let text: String = REFERENCE.lines().enumerate().map(changed).collect();
+        if let Err(faults) = load_text("andon.toml", &text) {
+            prop_assert!(faults.iter().all(|fault| fault.code != "misshapen"), "{}", rendered(&faults));
+        }
+    }
+}
+
+#[test]
+fn the_examples_check_clean() {
+    assert_eq!(said(MINIMAL), "");
+    assert_eq!(said(REFERENCE), "");
+}
+
+/// In the reference a `#` without a space stands before a key that has no default.
+#[test]
+fn the_reference_with_every_key_switched_on_has_no_fault() {
+    let all: String = REFERENCE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.is_empty() && !key.starts_with(' ') => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect::<String>()
+        .replace("mqtt://127", "mqtts://127");
+    let (_, warnings) = load_text("andon.toml", &all).unwrap_or_else(|faults| panic!("{}", rendered(&faults)));
+    let told: Vec<&str> = warnings.iter().map(|warning| warning.what.split(" is read").next().unwrap()).collect();
+    expect![[r#"
+        [
+            "`failure` in [oee]",
+            "`operational` in [oee]",
+            "`unassigned` in [oee]",
+            "`changeover` in [oee]",
+            "`external` in [oee]",
+            "`no_order` in [oee]",
+            "`planned` in [oee]",
+            "`break` in [oee]",
+            "`short_stop` in [oee]",
+            "[[serial]]",
+            "`order` in [[machine]]",
+            "`state` in [[machine]]",
+            "[machine.states]",
+            "[[line]]",
+            "[[product]]",
+            "[[shift]]",
+            "[[work_request]]",
+            "[[consumer]]",
+        ]
+    "#]]
+    .assert_debug_eq(&told);
+}
+
+/// `(table path, key, schema)` of every key.
+fn keys(schema: &Value, path: &str, found: &mut Vec<(String, String, Value)>) {
+    for (key, known) in schema["properties"].as_object().into_iter().flatten() {
+        found.push((path.to_owned(), key.clone(), known.clone()));
+        let below = format!("{path}.{key}");
+        keys(known, &below, found);
+        keys(&known["items"], &below, found);
+        keys(&known["additionalProperties"], &format!("{below}.*"), found);
+    }
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let mut all = Vec::new();
+    keys(&schema(), "", &mut all);
+    assert!(all.len() > 100, "the schema has its keys");
+    for (path, key, _) in all {
+        let written = REFERENCE.lines().any(|line| {
+            let line = line.trim_start_matches('#').trim_start();
+            line.starts_with('[') && line.contains(&key)
+                || line.contains(&format!("{key} "))
+                || line.contains(&format!("{key},"))
+        });
+        assert!(written, "{path}.{key} is missing in config/andon.toml");
+    }
+}
+
+/// Walks the reference as plain TOML beside the schema.
+fn same_defaults(value: &toml::Value, schema: &Value, path: &str, compared: &mut usize) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let known = &schema["properties"][key];
+                let default =
+                    known.get("default").filter(|default| **default != serde_json::json!([]) || key == "from");
+                if let Some(default) = default.filter(|_| !value.is_table()) {
+                    assert_eq!(&serde_json::to_value(value).unwrap(), default, "{path}.{key}");
+                    *compared += 1;
+                }
+                same_defaults(value, known, &format!("{path}.{key}"), compared);
+            }
+        }
+        toml::Value::Array(items) => {
+            items.iter().for_each(|item| same_defaults(item, &schema["items"], path, compared));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_shows_the_defaults_of_the_code() {
+    let mut compared = 0;
+    same_defaults(&toml::from_str(REFERENCE).unwrap(), &schema(), "", &mut compared);
+    assert!(compared >= 20, "{compared} compared");
+}
+
+#[test]
+fn defaults_spelled_out_make_the_same_plan() {
+    // Every default of a table that the minimal configuration has, written behind its header.
+    let schema = schema();
+    let spelled = |schema: &Value| -> String {
+        let of = schema["properties"].as_object().unwrap().iter();
+        of.filter_map(|(key, known)| Some((key, known.get("default")?)))
+            .filter(|(_, default)| !default.is_object())
+            .map(|(key, default)| format!("{key} = {default}\n"))
+            .collect()
+    };
+    let of = |pointer: &str| spelled(schema.pointer(&format!("/properties/{pointer}")).unwrap());
+    let top = "day_start = \"00:00\"\nfinal_after = \"12h\"\nreopen_after = \"8h\"\n";
+    let text = MINIMAL
+        .replace("[gateway]\n", &format!("{top}[gateway]\n{}", of("gateway")))
+        .replace("[[plc]]\n", &format!("[mqtt]\n{}[oee]\n{}[[plc]]\n{}", of("mqtt"), of("oee"), of("plc/items")))
+        .replace("[[machine]]\n", &format!("[[machine]]\n{}", of("machine/items")));
+    assert!(text.contains("short_stop = \"120s\"") && text.contains("max_gap = 8") && text.contains("keep_alive"));
+    assert_eq!(said(&text), "", "a default is no warning");
+    assert_eq!(format!("{:?}", plan(&text)), format!("{:?}", plan(MINIMAL)));
+    // What has its default from another key.
+    let derived = "debounce_run = \"1s\"\nasset = \"press-7\"\n";
+    assert_eq!(format!("{:?}", plan(&and(derived))), format!("{:?}", plan(MINIMAL)));
+    let ideal = "ideal_rate = \"60/min\"\n";
+    let counts = MINIMAL.replace("run   = \"press-plc.run\"\n", ideal);
+    let explicit = format!("{counts}max_rate = \"240/min\"\nstop_after = \"10s\"\n");
+    assert_eq!(format!("{:?}", plan(&explicit)), format!("{:?}", plan(&counts)));
+}
+
+#[test]
+fn the_schema_accepts_the_examples_and_refuses_the_twelve_faults() {
+    let schema = schema();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for example in [MINIMAL, REFERENCE] {
+        let value: Value = toml::from_str(example).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+    assert!(!validator.is_valid(&toml::from_str::<Value>(TWELVE).unwrap()));
+}
+
+#[test]
+fn points_are_numbered_over_all_plcs_in_the_order_of_the_file() {
+    let text = MINIMAL
+        .replace("[[machine]]", "[[plc]]\nid = \"two\"\ntcp = \"h:502\"\npoints_from = \"press-plc\"\n\n[[machine]]");
+    let plan = plan(&text);
+    let names: Vec<(&str, usize)> = plan.points.iter().map(|point| (point.name.as_str(), point.plc)).collect();
+    assert_eq!(names, [("press-plc.run", 0), ("press-plc.total", 0), ("two.run", 1), ("two.total", 1)]);
+    let told: Vec<usize> = plan.plcs.iter().flat_map(|plc| &plc.points).map(|(index, _)| index.0).collect();
+    assert_eq!(told, [0, 1, 2, 3]);
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn of(files: &[(&str, &str)]) -> Folder {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Folder(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Faults as told, with the folder's own name taken out.
+    fn told(&self, faults: &[Fault]) -> String {
+        rendered(faults)
+            .replace(&format!("{}/", self.0.path().display()), "")
+            .replace(&self.0.path().display().to_string(), "DIR")
+    }
+}
+
+fn set(variables: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+#[test]
+fn a_later_file_counts_and_tables_of_one_kind_add_up() {
+    let folder = Folder::of(&[
+        ("10-base.toml", MINIMAL),
+        ("20-site.toml", "[gateway]\nid = \"gw-9\"\n[mqtt]\nprefix = \"\"\n"),
+        ("30-more.toml", "[[machine]]\nid = \"press-8\"\nline = \"line-2\"\nrun = \"press-plc.run\"\n"),
+        ("README.txt", "not read"),
+    ]);
+    let (plan, warnings) = load(&[folder.0.path().to_owned()], set(&[])).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!((plan.rules.gateway.as_str(), plan.rules.path.as_str()), ("gw-9", "acme/leipzig/hall-3"));
+    assert_eq!(plan.prefix, "");
+    let machines: Vec<&str> = plan.rules.machines.iter().map(|machine| machine.id.as_str()).collect();
+    assert_eq!(machines, ["press-7", "press-8"]);
+}
+
+#[test]
+fn one_id_in_two_files_names_both_places() {
+    let folder = Folder::of(&[
+        ("a.toml", MINIMAL),
+        ("b.toml", "\n[[machine]]\nid = \"press-7\"\nline = \"l\"\nrun = \"press-plc.run\"\n"),
+    ]);
+    let faults = load(&[folder.path("a.toml"), folder.path("b.toml")], set(&[])).unwrap_err();
+    expect![[r#"
+        b.toml:3:6: machine `press-7` stands twice, first at a.toml:17:9
+          3 | id = "press-7"
+            |      ^^^^^^^^^
+        hint: give each machine its own id
+    "#]]
+    .assert_eq(&folder.told(&faults));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_fatal() {
+    let folder = Folder::of(&[("a.toml", MINIMAL)]);
+    fs::create_dir(folder.path("empty")).unwrap();
+    fs::write(folder.path("latin1.toml"), b"# M\xfcnchen\n").unwrap();
+    let paths = [folder.path("a.toml"), folder.path("none.toml"), folder.path("empty"), folder.path("latin1.toml")];
+    let faults = load(&paths, set(&[])).unwrap_err();
+    expect![[r#"
+        none.toml: the file cannot be read: No such file or directory (os error 2)
+        hint: nothing is assumed in its place
+        empty: the file cannot be read: the folder holds no *.toml
+        hint: nothing is assumed in its place
+        latin1.toml: the file cannot be read: stream did not contain valid UTF-8
+        hint: nothing is assumed in its place
+    "#]]
+    .assert_eq(&folder.told(&faults));
+}
+
+#[test]
+fn the_environment_counts_last_and_keeps_texts_as_texts() {
+    let folder = Folder::of(&[("a.toml", MINIMAL)]);
+    let variables = set(&[
+        ("ANDON_GATEWAY__ID", "502"),
+        ("ANDON_MQTT__BROKERS", "mqtt://a, mqtts://b:9"),
+        ("ANDON_OEE__CONVENTION", "smrp"),
+        ("ANDON_DAY_START", "06:00"),
+        ("ANDONX_GATEWAY__ID", "not ours"),
+        ("HOME", "/root"),
+    ]);
+    let (plan, warnings) = load(&[folder.path("a.toml")], variables).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(plan.rules.gateway, "502");
+    assert_eq!(plan.mqtt.client_id, "502");
+    assert_eq!(plan.mqtt.brokers.len(), 2);
+    assert!(plan.mqtt.brokers[1].tls);
+    assert_eq!(plan.rules.convention.word(), "smrp");
+}
+
+#[test]
+fn a_fault_of_the_environment_names_its_variable() {
+    let folder = Folder::of(&[("a.toml", MINIMAL)]);
+    let variables = set(&[
+        ("ANDON_GATEWAY__TIMEZONE", "Mars/Olympus"),
+        ("ANDON_GATEWAY__IDD", "x"),
+        ("ANDON_MQTT__KEEP_ALIVE", "30"),
+        ("ANDON_PLC__0__TCP", "h:502"),
+    ]);
+    let faults = load(&[folder.path("a.toml")], variables).unwrap_err();
+    expect![[r#"
+        ANDON_GATEWAY__IDD: unknown key `idd` in [gateway]
+           | x
+           | ^
+        hint: did you mean `id`?
+        ANDON_GATEWAY__TIMEZONE: `timezone`: unknown time zone `Mars/Olympus`
+           | Mars/Olympus
+           | ^^^^^^^^^^^^
+        hint: use a name of the IANA database, like "Europe/Berlin"
+        ANDON_MQTT__KEEP_ALIVE: `keep_alive`: `30` is not a duration
+           | 30
+           | ^^
+        hint: write an integer before one unit (us, ms, s, m, h or d), like "200ms"
+        ANDON_PLC__0__TCP: `plc.0.tcp` lies in a table that stands more than once
+           | h:502
+           | ^^^^^
+        hint: set it in a file
+    "#]]
+    .assert_eq(&folder.told(&faults));
+    assert!(faults.iter().all(|fault| fault.place.lines.is_none()));
+}
+
+/// Exit code, stdout, stderr.
+fn checked(text: &str, format: Format) -> (u8, String, String) {
+    let folder = Folder::of(&[("andon.toml", text)]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = check(&[folder.path("andon.toml")], set(&[]), format, &mut out, &mut err).unwrap();
+    let plain = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", folder.0.path().display()), "");
+    (code, plain(out), plain(err))
+}
+
+#[test]
+fn check_counts_what_it_found_in_order() {
+    assert_eq!(
+        checked(MINIMAL, Format::Text),
+        (0, "ok: 1 gateway, 1 PLC, 2 points, 1 machine\n".into(), String::new())
+    );
+    assert_eq!(checked(MINIMAL, Format::Json), (0, "[]\n".into(), String::new()));
+}
+
+#[test]
+fn check_tells_people_on_stderr_and_programs_on_stdout() {
+    let text = and("short_stop = 120\norder_required = true\n");
+    let (code, out, err) = checked(&text, Format::Text);
+    assert_eq!((code, out.as_str()), (78, ""));
+    expect![[r#"
+        andon.toml:21:14: `short_stop` wants a duration in quotes, this is a whole number
+          21 | short_stop = 120
+             |              ^^^
+        hint: write the unit too, short_stop = "120s" or "120ms"
+
+        andon.toml:22:1: warning: `order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet
+          22 | order_required = true
+             | ^^^^^^^^^^^^^^
+
+        1 fault, 1 warning
+    "#]].assert_eq(&err);
+    let (code, out, err) = checked(&text, Format::Json);
+    assert_eq!((code, err.as_str()), (78, ""));
+    expect![[r#"
+        [
+          {
+            "file": "andon.toml",
+            "line": 21,
+            "column": 14,
+            "end_line": 21,
+            "end_column": 17,
+            "severity": "fault",
+            "code": "wrong-type",
+            "what": "`short_stop` wants a duration in quotes, this is a whole number",
+            "hint": "write the unit too, short_stop = \"120s\" or \"120ms\""
+          },
+          {
+            "file": "andon.toml",
+            "line": 22,
+            "column": 1,
+            "end_line": 22,
+            "end_column": 15,
+            "severity": "warning",
+            "code": "not-acted-on",
+            "what": "`order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet",
+            "hint": null
+          }
+        ]
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn a_warning_refuses_nothing() {
+    let (_, warnings) = load_text("andon.toml", &and("order_required = true")).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].severity, Severity::Warning);
+}
