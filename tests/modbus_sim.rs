@@ -127,7 +127,7 @@ async fn every_kind_of_value_comes_through_in_the_order_in_which_it_was_recorded
     let path = folder.path().join("line.csv");
     std::fs::write(&path, csv).unwrap();
 
-    let mut settings = settings("a", 0, points.clone(), Duration::from_millis(400));
+    let mut settings = settings("a", 0, points.clone(), Duration::from_secs(1));
     let bench = Bench::bind(std::slice::from_ref(&settings), anywhere()).await.unwrap();
     settings.address = bench.addresses()[0].to_string();
     let samples = Samples::open(&path, &settings.points).unwrap();
@@ -167,7 +167,7 @@ async fn every_kind_of_value_comes_through_in_the_order_in_which_it_was_recorded
     timeout(DEADLINE, playing).await.expect("the line ends").unwrap().unwrap();
     // 39 rows of half a second, at five times the speed.
     assert!(begun.elapsed() >= Duration::from_millis(3_900), "{:?}", begun.elapsed());
-    assert!(sights > 20, "{sights} sights");
+    assert!(sights > 10, "{sights} sights");
     assert!(complete, "the last row was held until it was seen: {reached:?}");
 }
 

@@ -29,12 +29,6 @@ impl Clock {
         }
     }
 
-    /// The same timeline from another date on, for whoever plays back what was recorded then.
-    #[must_use]
-    pub fn anchored_at(speed: u32, anchor: Stamp) -> Clock {
-        Clock { anchor, ..Clock::start(speed) }
-    }
-
     /// Now, on this timeline.
     pub fn now(&self) -> Stamp {
         let ms = self.elapsed_ns() / 1_000_000;
@@ -102,7 +96,5 @@ mod tests {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let apart = Clock::start(1).now().since(Stamp::from_ms(i64::try_from(wall.as_millis()).unwrap()));
         assert!(apart.abs() < 5_000, "{apart} ms");
-        let then = Clock::anchored_at(1, Stamp::from_ms(1_000)).now();
-        assert!((1_000..6_000).contains(&then.ms()));
     }
 }

@@ -33,7 +33,7 @@ impl Session {
         stream.set_nodelay(true).map_err(Error::Socket)?;
         let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
         set_tcp_user_timeout(&stream, patience_ms).map_err(|source| Error::Socket(source.into()))?;
-        Ok(Session { context: tcp::attach_slave(Wire(stream), Slave(unit)), patience })
+        Ok(Session { context: tcp::attach_slave(Wire::new(stream), Slave(unit)), patience })
     }
 
     /// Reads `count` registers or bits, exactly as many as were asked for; a bit comes as a register that holds 0 or 1.
@@ -105,14 +105,61 @@ fn is_end_of_stream(source: &io::Error) -> bool {
 #[error("the device closed it")]
 struct EndOfStream;
 
-/// A stream whose end is an error that says so; the library would report whatever the last system call left behind.
+/// From the transaction to the function code.
+const HEAD_BYTES: usize = 8;
+/// An exception: the head and one code, whatever its length field says.
+const EXCEPTION_BYTES: usize = 9;
+const EXCEPTION_BIT: u8 = 0x80;
+/// Whoever sends so much without being asked is no Modbus device.
+const STALE_BYTES: usize = 1024;
+
+/// What lies between the library and the socket: an end of the stream becomes an error that says so (the library would
+/// report whatever the last system call left behind), stale bytes are thrown away before each question, and the length
+/// field of an exception is set right (devices that count it wrong would be waited for in vain).
 #[derive(Debug)]
-struct Wire(TcpStream);
+struct Wire {
+    stream: TcpStream,
+    head: Vec<u8>,
+    /// How much of the head the library has; after that bytes pass as they come.
+    passed: usize,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Wire {
+        Wire { stream, head: Vec::with_capacity(EXCEPTION_BYTES), passed: 0 }
+    }
+
+    fn due(&self) -> usize {
+        match self.head.get(HEAD_BYTES - 1) {
+            Some(function) if function & EXCEPTION_BIT != 0 => EXCEPTION_BYTES,
+            _ => HEAD_BYTES,
+        }
+    }
+}
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while self.head.len() < self.due() {
+            let mut bytes = [0; EXCEPTION_BYTES];
+            let missing = self.due() - self.head.len();
+            let mut part = ReadBuf::new(&mut bytes[..missing]);
+            ready!(Pin::new(&mut self.stream).poll_read(task, &mut part))?;
+            if part.filled().is_empty() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream)));
+            }
+            self.head.extend_from_slice(part.filled());
+            if self.head.len() == EXCEPTION_BYTES {
+                self.head[4..6].copy_from_slice(&[0, 3]);
+            }
+        }
+        if self.passed < self.head.len() {
+            let end = self.head.len().min(self.passed + buf.remaining());
+            buf.put_slice(&self.head[self.passed..end]);
+            self.passed = end;
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.0).poll_read(task, buf))?;
+        ready!(Pin::new(&mut self.stream).poll_read(task, buf))?;
         if buf.filled().len() == before {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream)));
         }
@@ -123,23 +170,26 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // What came before the question is no answer to it.
-        let mut stale = [0; 256];
-        loop {
-            match self.0.try_read(&mut stale) {
-                Ok(0) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream))),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Poll::Ready(Err(error)),
+        let mut stale = [0; STALE_BYTES];
+        match self.stream.try_read(&mut stale) {
+            Ok(0) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream))),
+            Ok(STALE_BYTES) => {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "nobody asked for it")));
             }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
         }
-        Pin::new(&mut self.0).poll_write(task, bytes)
+        self.head.clear();
+        self.passed = 0;
+        Pin::new(&mut self.stream).poll_write(task, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(task)
+        Pin::new(&mut self.stream).poll_flush(task)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(task)
+        Pin::new(&mut self.stream).poll_shutdown(task)
     }
 }

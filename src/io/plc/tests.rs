@@ -326,7 +326,7 @@ async fn after_any_kind_of_fault_the_plc_is_read_again_within_two_polls() {
         let seen = next_whole(&mut words).await;
         let took = seen.at.since(healed);
         // The request under way may still time out; the rest is for a machine that is busy with other things.
-        assert!(took <= i64::try_from(TIMEOUT_MS + 2 * POLL_MS + 300).unwrap(), "{took} ms");
+        assert!(took <= i64::try_from(TIMEOUT_MS + 2 * POLL_MS + 1000).unwrap(), "{took} ms");
         broken.store(true, Ordering::Relaxed);
     }
 }
@@ -419,6 +419,30 @@ async fn a_point_whose_device_has_failed_leaves_its_neighbours_good_and_comes_ba
 }
 
 #[tokio::test]
+async fn an_exception_whose_length_is_one_too_large_is_an_exception_all_the_same() {
+    for trailing in [vec![], vec![0]] {
+        // Of a real device: 18 58 00 00 00 04 01 83 03, with and without a ninth byte of nothing.
+        let device = Device::start(move |ask| {
+            if ask.function != 4 {
+                return ask.honest();
+            }
+            let exception = frame(ask.transaction, 0, UNIT, ask.function | 0x80, &[3]);
+            vec![Send([with_length(exception, |length| length + 1), trailing.clone()].concat())]
+        })
+        .await;
+        let mut words = watch(settings(&device.address, 10, 5000));
+        for _ in 0..3 {
+            let seen = next_seen(&mut words).await;
+            for ((_, reading), (_, point)) in seen.readings.iter().zip(points()) {
+                let refused = point.area == Area::Input;
+                assert_eq!(*reading, if refused { Reading::Bad(Bad::Refused(3)) } else { truth(&point) });
+            }
+        }
+        assert_eq!(device.connections.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_unit_that_is_offline_behind_its_gateway_keeps_the_connection() {
     let offline = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&offline);
@@ -452,11 +476,11 @@ async fn polls_that_come_due_during_a_slow_one_are_skipped() {
     let mut words = watch(settings(&device.address, 50, 1000));
     let first = next_whole(&mut words).await.at;
     let mut last = first;
-    for _ in 0..4 {
+    for _ in 0..8 {
         last = next_whole(&mut words).await.at;
     }
-    // Five requests of 40 ms a poll: every fifth point of the grid is met.
-    assert!(last.since(first) >= 4 * 200, "{} ms", last.since(first));
+    // Four requests of 40 ms a poll: every fourth point of the grid is met. Queued, they would take 160 ms each.
+    assert!(last.since(first) > 8 * 180, "{} ms", last.since(first));
 }
 
 #[tokio::test]
