@@ -73,10 +73,9 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     heard.finish();
     outcome?;
     println("\nThe report, from the journal:\n");
-    report::read(gateway_settings(&plan, &folder))?
-        .replayed()
-        .table(&mut io::stdout().lock())
-        .map_err(|error| Failure::new(Exit::Unavailable, &error))
+    let mut figures = report::read(gateway_settings(&plan, &folder))?;
+    figures.choose(None, report::Kind::All, None);
+    figures.table(&mut io::stdout().lock()).map_err(|error| Failure::new(Exit::Unavailable, &error))
 }
 
 fn gateway_settings(plan: &Plan, folder: &Folder) -> gateway::Settings {
