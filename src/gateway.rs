@@ -12,13 +12,13 @@ use crate::{
         clock::Clock,
         journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Reader, Row},
         mqtt, plc,
-        samples::Recorder,
         systemd::Notify,
     },
     shop::{Input, Known, Marks, Rules, Shop},
     wire::{Names, Time, envelope, payload::picture::Status},
 };
 use picture::Pictures;
+use record::Recording;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -106,8 +106,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let marks = latest_marks(start.marks.as_deref(), marks_file.read().map(|kept| kept.body).as_deref());
     let shop = Shop::open(Arc::new(settings.rules), known, &marks);
-    let recorder = match &settings.record {
-        Some(path) => Some(Recorder::create(path, record::columns(shop.rules(), &settings.plcs))?),
+    let recording = match &settings.record {
+        Some(path) => Some(Recording::begin(path, record::columns(shop.rules(), &settings.plcs))?),
         None => None,
     };
 
@@ -122,7 +122,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         instance: start.instance,
         started_at: clock.now(),
         clock_speed: settings.clock_speed,
-        plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), false)).collect(),
+        plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), None)).collect(),
         trouble: None,
     };
     let will = mqtt::Will {
@@ -159,7 +159,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         held_since: None,
         words,
         marks_file,
-        recorder,
+        recording,
         notify,
         status: std::mem::take(&mut status),
         acked: start.cursor,
@@ -245,7 +245,7 @@ struct Gateway {
     held_since: Option<Stamp>,
     words: mpsc::UnboundedSender<mqtt::Word>,
     marks_file: MarksFile,
-    recorder: Option<Recorder>,
+    recording: Option<Recording>,
     notify: Notify,
     status: StatusBook,
     acked: u64,
@@ -324,13 +324,10 @@ impl Gateway {
             plc::Word::Seen(mut observation) => {
                 self.polls += 1;
                 self.turn(Input::Observed(&observation), observation.at);
-                if let Some(recorder) = &mut self.recorder {
+                if let Some(recording) = &mut self.recording {
                     // As it was decided: never before what was decided last.
                     observation.at = self.shop.now();
-                    if let Err(error) = recorder.record(&observation) {
-                        error!(%error, "recording stopped");
-                        self.recorder = None;
-                    }
+                    recording.take(observation);
                 }
             }
             plc::Word::Lost { plc, at, why } => {
@@ -338,11 +335,8 @@ impl Gateway {
                 self.plc_changed(plc, false, "plc_lost", notice::Severity::Warning, text, at);
             }
             plc::Word::Back { plc, at, silent_ms } => {
-                // The first answer after a start is nothing to report.
-                if silent_ms > 0 || self.status.plcs.get(&plc).is_some_and(|answers| !answers) {
-                    let text = format!("{plc} answers again after {:.1} s", silent_ms as f64 / 1000.0);
-                    self.plc_changed(plc, true, "plc_back", notice::Severity::Info, text, at);
-                }
+                let text = format!("{plc} answers again after {:.1} s", silent_ms as f64 / 1000.0);
+                self.plc_changed(plc, true, "plc_back", notice::Severity::Info, text, at);
             }
         }
     }
@@ -356,10 +350,12 @@ impl Gateway {
         text: String,
         at: Stamp,
     ) {
-        self.status.plcs.insert(plc, answers);
-        let mut envelope = Envelope::default();
-        self.notice(None, code, severity, text, at, &mut envelope);
-        self.send(envelope);
+        // The first answer after a start is nothing to report.
+        if self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers {
+            let mut envelope = Envelope::default();
+            self.notice(None, code, severity, text, at, &mut envelope);
+            self.send(envelope);
+        }
         self.tell_status();
     }
 
@@ -490,17 +486,11 @@ impl Gateway {
                 }
             }
         }
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.flush()
-        {
-            error!(%error, "recording stopped");
-            self.recorder = None;
-        }
         let open = self.shop.machines().filter_map(|machine| machine.known?.book.open_stop()?.downtime).count();
         let backlog = self.shop.known().last_sequence() - self.acked.min(self.shop.known().last_sequence());
         self.notify.status(&format!(
             "{} of {} PLCs answer, {open} open downtimes, {backlog} events not yet acknowledged",
-            self.status.plcs.values().filter(|answers| **answers).count(),
+            self.status.plcs.values().filter(|answers| **answers == Some(true)).count(),
             self.status.plcs.len()
         ));
         // Fed by progress, not by a timer: a loop that sees nothing of any PLC task is hung.
@@ -548,10 +538,8 @@ impl Gateway {
         while let Ok(word) = said.try_recv() {
             self.hear(&word);
         }
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.flush()
-        {
-            error!(%error, "the end of the recording could not be written");
+        if let Some(recording) = self.recording.take() {
+            recording.end();
         }
         info!(last_sequence = self.shop.known().last_sequence(), acknowledged = self.acked, "gateway stopped");
         self.pen.close();
@@ -564,7 +552,8 @@ struct StatusBook {
     instance: Uuid,
     started_at: Stamp,
     clock_speed: u32,
-    plcs: BTreeMap<String, bool>,
+    /// Whether they answer; `None` before the first word.
+    plcs: BTreeMap<String, Option<bool>>,
     trouble: Option<String>,
 }
 

@@ -1,9 +1,91 @@
-//! The points of all PLCs in, the columns of a recording out.
+//! Observations in, a sample file out: on a thread of its own, for the loop never waits for a disk.
 
 use crate::{
-    io::{plc, samples::Recorded},
+    io::{
+        plc,
+        samples::{Error, Recorded, Recorder},
+    },
     shop::{Rules, rules::RunRule},
+    signal::Observation,
 };
+use std::{
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tracing::{error, warn};
+
+/// Observations that may wait for the disk: some seconds of a large gateway.
+const WAITING: usize = 4096;
+
+/// What was seen is with the system at the latest after so long.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// A recording that is being written.
+pub(super) struct Recording {
+    to: SyncSender<Observation>,
+    thread: JoinHandle<()>,
+    lost: u64,
+}
+
+impl Recording {
+    /// Begins; a file that was there is overwritten.
+    pub(super) fn begin(path: &Path, columns: Vec<Recorded>) -> Result<Recording, Error> {
+        let recorder = Recorder::create(path, columns)?;
+        let (to, from) = sync_channel(WAITING);
+        Ok(Recording { to, thread: thread::spawn(move || write(recorder, &from)), lost: 0 })
+    }
+
+    /// Never waits: what a slow disk cannot take is missing in the recording, and said.
+    pub(super) fn take(&mut self, observation: Observation) {
+        match self.to.try_send(observation) {
+            Err(TrySendError::Full(_)) => {
+                if self.lost == 0 {
+                    warn!("the recording cannot keep up: observations are missing in it");
+                }
+                self.lost += 1;
+            }
+            Ok(()) if self.lost > 0 => {
+                warn!(lost = self.lost, "the recording goes on");
+                self.lost = 0;
+            }
+            // An ended thread has said why.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Returns when everything is written.
+    pub(super) fn end(self) {
+        drop(self.to);
+        let _ = self.thread.join();
+    }
+}
+
+fn write(mut recorder: Recorder, from: &Receiver<Observation>) {
+    let mut flushed = std::time::Instant::now();
+    loop {
+        let (done, is_over) = match from.recv_timeout(FLUSH) {
+            Ok(observation) => (recorder.record(&observation), false),
+            Err(RecvTimeoutError::Timeout) => (Ok(()), false),
+            Err(RecvTimeoutError::Disconnected) => (Ok(()), true),
+        };
+        let done = match done {
+            Ok(()) if is_over || flushed.elapsed() >= FLUSH => {
+                flushed = std::time::Instant::now();
+                recorder.flush()
+            }
+            done => done,
+        };
+        if let Err(error) = done {
+            error!(%error, "the recording was stopped");
+            return;
+        }
+        if is_over {
+            return;
+        }
+    }
+}
 
 /// How often an unchanged reading is recorded where `no_data` is `"off"`. Milliseconds.
 const REPEAT_MS: i64 = 60_000;

@@ -16,12 +16,12 @@ use crate::{
 };
 use link::Link;
 use std::{collections::BTreeSet, io, mem, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 /// Least time between two observations of a PLC that does not answer at all: silence is told, not hammered.
 const SILENCE_TOLD_EVERY_MS: i64 = 1_000;
-/// Least time between two log lines about skipped polls.
-const SKIPS_TOLD_EVERY_MS: i64 = 60_000;
+/// Least time between two log lines about skipped polls; of the world, so that a fast clock floods no log.
+const SKIPS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// One PLC and the points to read from it.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub enum Word {
         /// In words.
         why: String,
     },
-    /// It answers again.
+    /// It answers again, or for the first time.
     Back {
         /// `[[plc]] id`
         plc: String,
@@ -135,12 +135,13 @@ struct Watch {
     blocks: Vec<Block>,
     /// Points that the PLC refused at the last look, by place.
     refused: BTreeSet<usize>,
-    lost: bool,
+    /// What was said last; `None` before the first word.
+    answers: Option<bool>,
     last_reply: Stamp,
     last_told: Stamp,
     next: Stamp,
     skipped: i64,
-    skips_told: Stamp,
+    skips_told: Option<Instant>,
 }
 
 /// What one round over all blocks gave.
@@ -160,12 +161,12 @@ impl Watch {
             settings,
             clock,
             refused: BTreeSet::new(),
-            lost: false,
+            answers: None,
             last_reply: now,
             last_told: Stamp::MIN,
             next: now,
             skipped: 0,
-            skips_told: Stamp::MIN,
+            skips_told: None,
         }
     }
 
@@ -176,18 +177,20 @@ impl Watch {
         let plc = &self.settings.id;
         let mut words = Vec::new();
         match &fault {
-            Some(fault) if !self.lost => {
-                self.lost = true;
+            Some(fault) if self.answers != Some(false) => {
+                self.answers = Some(false);
                 // What was split around refusals is tried whole again: it may be another device that comes back.
                 self.blocks = plan(&self.settings.points, self.settings.max_registers, self.settings.max_gap);
                 let why = in_words(fault);
                 tracing::warn!(plc, address = self.settings.address, why, "a PLC was lost");
                 words.push(Word::Lost { plc: plc.clone(), at, why });
             }
-            None if self.lost => {
-                self.lost = false;
+            None if self.answers != Some(true) => {
                 let silent_ms = at.since(self.last_reply);
-                tracing::info!(plc, silent_ms, "a PLC came back");
+                match self.answers.replace(true) {
+                    None => tracing::info!(plc, address = self.settings.address, "a PLC answered"),
+                    Some(_) => tracing::info!(plc, silent_ms, "a PLC came back"),
+                }
                 words.push(Word::Back { plc: plc.clone(), at, silent_ms });
             }
             _ => {}
@@ -209,13 +212,13 @@ impl Watch {
         let now = self.clock.now();
         let overdue = (now.since(self.next) / poll_ms).max(0);
         self.next = self.next.plus((overdue + 1).saturating_mul(poll_ms));
-        if !self.lost {
+        if self.answers == Some(true) {
             self.skipped += overdue;
         }
-        if self.skipped > 0 && now.since(self.skips_told) >= SKIPS_TOLD_EVERY_MS {
+        if self.skipped > 0 && self.skips_told.is_none_or(|told| told.elapsed() >= SKIPS_TOLD_EVERY) {
             let plc = &self.settings.id;
             tracing::info!(plc, skipped = self.skipped, poll_ms, "polls were skipped: the PLC took longer than one");
-            self.skips_told = now;
+            self.skips_told = Some(Instant::now());
             self.skipped = 0;
         }
         self.clock.sleep_until(self.next).await;

@@ -462,6 +462,7 @@ async fn a_unit_that_is_offline_behind_its_gateway_keeps_the_connection() {
 async fn a_device_that_hangs_up_after_every_reply_is_read_all_the_same() {
     let device = Device::start(|ask| [ask.honest(), vec![Close]].into_iter().flatten().collect()).await;
     let mut words = watch(settings(&device.address, 10, 1000));
+    let Word::Back { .. } = next(&mut words).await else { panic!("first the word that it is there") };
     for _ in 0..5 {
         match next(&mut words).await {
             Word::Seen(seen) => assert!(is_whole(&seen), "{seen:?}"),

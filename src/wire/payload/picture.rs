@@ -116,8 +116,8 @@ pub struct Status<'a> {
     pub clock_speed: u32,
     /// In order of the configuration.
     pub machines: Vec<About<'a>>,
-    /// PLCs by id: whether they answer.
-    pub plcs: std::collections::BTreeMap<&'a str, bool>,
+    /// PLCs by id: whether they answer; `null` before the first word.
+    pub plcs: std::collections::BTreeMap<&'a str, Option<bool>>,
     /// What is wrong with the journal.
     pub trouble: Option<String>,
 }
