@@ -13,6 +13,8 @@ mod simulate;
 use crate::config::{self, Plan};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 
 /// How a command ended, as `sysexits.h` numbers it. systemd must not restart on 64 and 78.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,17 +222,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text).ok_or_else(|| "a duration is an integer before one unit: us ms s m h d".to_owned())
 }
 
-/// Words of the program go to stderr, in colour on a terminal; journald adds the time itself.
-fn log(level: tracing::Level) {
+/// Lines that may wait for a terminal, a pipe or journald; more are dropped rather than hold the loop up.
+const LINES: usize = 10_000;
+
+/// Words of the program go to stderr, in colour on a terminal; journald adds the time itself. The guard writes what waits
+/// when it is dropped.
+fn log(level: tracing::Level) -> WorkerGuard {
     use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},rumqttd=off")));
     let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).with_target(false);
+    let (stderr, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).with_target(false);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         let _ = log.without_time().try_init();
     } else {
         let _ = log.try_init();
     }
+    guard
 }

@@ -3,6 +3,7 @@
 //! Wiring only. What a turn of the shop gives is put into an envelope for the journal; pictures travel with it and are
 //! let go after its commit, so that nothing is told that is not written.
 
+mod memory;
 mod picture;
 mod record;
 
@@ -17,6 +18,7 @@ use crate::{
     shop::{Input, Known, Marks, Rules, Shop},
     wire::{Names, Time, envelope, payload::picture::Status},
 };
+use memory::Memory;
 use picture::Pictures;
 use record::Recording;
 use std::{
@@ -87,6 +89,9 @@ pub enum Error {
     /// The recording.
     #[error("the recording could not be written")]
     Record(#[from] crate::io::samples::Error),
+    /// The system gave no thread.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
     /// A task ended that never should.
     #[error("{0} ended by itself")]
     Ended(&'static str),
@@ -158,7 +163,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         held: None,
         held_since: None,
         words,
-        marks_file,
+        memory: Memory::open(marks_file)?,
         recording,
         notify,
         status: std::mem::take(&mut status),
@@ -244,7 +249,7 @@ struct Gateway {
     held: Option<Envelope<Passenger>>,
     held_since: Option<Stamp>,
     words: mpsc::UnboundedSender<mqtt::Word>,
-    marks_file: MarksFile,
+    memory: Memory,
     recording: Option<Recording>,
     notify: Notify,
     status: StatusBook,
@@ -471,7 +476,7 @@ impl Gateway {
         self.send_held();
         let now = self.clock.now();
         if let Ok(marks) = serde_json::to_string(&self.shop.marks()) {
-            self.marks_file.write(&marks);
+            self.memory.keep(marks.clone());
             if self.held.is_none() {
                 let mut envelope = Envelope::default();
                 self.pictures.states(&self.shop, &self.names, now, &mut envelope);
@@ -514,7 +519,7 @@ impl Gateway {
     ) {
         let marks = serde_json::to_string(&self.shop.marks()).ok();
         if let Some(marks) = &marks {
-            self.marks_file.write(marks);
+            self.memory.end(marks.clone());
         }
         let mut last = self.held.take().unwrap_or_default();
         last.marks = marks;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) fn run(plan: Plan, record: Option<PathBuf>, clock_speed: u32) -> Result<(), Failure> {
-    log(tracing::Level::INFO);
+    let _log = log(tracing::Level::INFO);
     if clock_speed > 1 {
         tracing::warn!(clock_speed, "the clock runs fast: a simulation, whose stamps are no wall-clock times");
     }
@@ -63,7 +63,7 @@ pub(super) fn failure(error: &Error) -> Failure {
     let exit = match error {
         Error::Journal(_) | Error::Snapshot(_) => Exit::Journal,
         Error::Mqtt(_) => Exit::Config,
-        Error::Record(_) => Exit::Unavailable,
+        Error::Record(_) | Error::Thread(_) => Exit::Unavailable,
         Error::Ended(_) => Exit::Bug,
     };
     Failure::new(exit, error)

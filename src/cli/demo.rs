@@ -42,7 +42,7 @@ const SEED: u64 = 7;
 const GLANCE: Duration = Duration::from_millis(50);
 
 pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
-    super::log(tracing::Level::ERROR);
+    let _log = super::log(tracing::Level::ERROR);
     let folder = Folder::make()?;
     let mut plan = plan()?;
     plan.data_dir = folder.0.join("data");

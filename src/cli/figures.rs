@@ -112,7 +112,7 @@ impl Figures {
 
     pub(super) fn csv(&self, out: &mut impl Write) -> io::Result<()> {
         let mut rows = csv::Writer::from_writer(out);
-        let states = State::ALL.map(|state| format!("{}_ms", state.word()));
+        let states = State::ALL.map(|state| format!("time_{}_ms", state.word()));
         let before = ["window", "id", "machine", "line", "from", "to", "final"];
         let after = [
             "planned_ms",

@@ -13,7 +13,7 @@ use std::{
 };
 
 pub(super) fn run(plan: &Plan, samples: &Path, listen: Option<SocketAddr>, speed: u32) -> Result<(), Failure> {
-    log(tracing::Level::WARN);
+    let _log = log(tracing::Level::WARN);
     let samples = Samples::open(samples, &columns(plan)).map_err(|error| super::replay::bad_samples(&error))?;
     runtime()?.block_on(async {
         let bench = Bench::bind(&plan.plcs, listen).await.map_err(|error| failure(&error))?;

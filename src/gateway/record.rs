@@ -3,7 +3,7 @@
 use crate::{
     io::{
         plc,
-        samples::{Error, Recorded, Recorder},
+        samples::{Recorded, Recorder},
     },
     shop::{Rules, rules::RunRule},
     signal::Observation,
@@ -31,10 +31,12 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Begins; a file that was there is overwritten.
-    pub(super) fn begin(path: &Path, columns: Vec<Recorded>) -> Result<Recording, Error> {
+    pub(super) fn begin(path: &Path, columns: Vec<Recorded>) -> Result<Recording, super::Error> {
         let recorder = Recorder::create(path, columns)?;
         let (to, from) = sync_channel(WAITING);
-        Ok(Recording { to, thread: thread::spawn(move || write(recorder, &from)), lost: 0 })
+        let write = move || write(recorder, &from);
+        let thread = thread::Builder::new().name("recording".into()).spawn(write).map_err(super::Error::Thread)?;
+        Ok(Recording { to, thread, lost: 0 })
     }
 
     /// Never waits: what a slow disk cannot take is missing in the recording, and said.
