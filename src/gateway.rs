@@ -3,37 +3,37 @@
 //! Wiring only. What a turn of the shop gives is put into an envelope for the journal; pictures travel with it and are
 //! let go after its commit, so that nothing is told that is not written.
 
+mod backlog;
 mod memory;
 mod picture;
 mod record;
+mod remember;
+mod status;
 
 use crate::{
     event::{Stamp, Told, notice},
     io::{
         clock::Clock,
-        journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Reader, Row},
+        journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Row},
         mqtt, plc,
         systemd::Notify,
     },
-    shop::{Input, Known, Marks, Rules, Shop},
-    wire::{Names, Time, envelope, payload::picture::Status},
+    shop::{Input, Rules, Shop},
+    wire::{Names, envelope},
 };
+use backlog::Backlog;
 use memory::Memory;
 use picture::Pictures;
 use record::Recording;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use remember::{changed_rules, latest_marks, remember, rules_text};
+use status::StatusBook;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 /// Observations that wait for the loop: a burst of every PLC at once.
 const OBSERVATIONS: usize = 1024;
@@ -123,7 +123,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let (seen_in, seen) = mpsc::channel(OBSERVATIONS);
     let (stop_mqtt, mqtt_stops) = watch::channel(false);
 
-    let mut status = StatusBook {
+    let status = StatusBook {
         instance: start.instance,
         started_at: clock.now(),
         clock_speed: settings.clock_speed,
@@ -148,7 +148,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         settings.mqtt,
         will,
         start.cursor,
-        Backlog { data_dir: settings.journal.data_dir.clone(), reader: None },
+        Backlog::of(&settings.journal.data_dir),
         words_out,
         said_in,
         mqtt_stops,
@@ -166,7 +166,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         memory: Memory::open(marks_file)?,
         recording,
         notify,
-        status: std::mem::take(&mut status),
+        status,
         acked: start.cursor,
         snapshot_at: start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence),
         beats: 0,
@@ -181,57 +181,6 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Error::Ended("the journal's thread")),
     }
-}
-
-/// The snapshot, and every event after it.
-fn remember(start: &journal::Start) -> Result<Known, Error> {
-    let mut known = match &start.snapshot {
-        Some((_, snapshot)) => serde_json::from_str(snapshot).map_err(Error::Snapshot)?,
-        None => Known { epoch: start.epoch, ..Known::default() },
-    };
-    for row in &start.tail {
-        match serde_json::from_str::<Told>(&row.internal) {
-            Ok(told) => known.apply(&told),
-            Err(error) => {
-                warn!(sequence = row.sequence, kind = row.kind, %error, "an event of another version was passed over");
-                known.next_sequence = row.sequence + 1;
-            }
-        }
-    }
-    Ok(known)
-}
-
-/// The later of the marks in memory and those on disk.
-fn latest_marks(disk: Option<&str>, memory: Option<&str>) -> Marks {
-    let read = |text: &str| match serde_json::from_str::<Marks>(text) {
-        Ok(marks) => Some(marks),
-        Err(error) => {
-            warn!(%error, "marks could not be read and were left aside");
-            None
-        }
-    };
-    [disk, memory]
-        .into_iter()
-        .flatten()
-        .filter_map(read)
-        .max_by_key(|marks| (marks.sequence, marks.at))
-        .unwrap_or_default()
-}
-
-/// What figures depend on, by machine: kept beside the journal, so that a change can be said aloud.
-fn rules_text(rules: &Rules) -> String {
-    let of = |machine: &crate::shop::rules::MachineRules| (machine.id.clone(), format!("{machine:?}"));
-    let mut texts: BTreeMap<String, String> = rules.machines.iter().map(of).collect();
-    texts.insert(String::new(), format!("{:?} {:?} {:?}", rules.convention, rules.calendar.zone(), rules.reasons));
-    serde_json::to_string(&texts).unwrap_or_default()
-}
-
-/// The machines whose rules are others than last time; an empty id stands for all.
-fn changed_rules(before: Option<&str>, now: &str) -> Vec<String> {
-    let read = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
-    let Some(before) = before.map(read) else { return Vec::new() };
-    let changed = read(now).into_iter().filter(|(id, text)| before.get(id).is_some_and(|before| before != text));
-    changed.map(|(id, _)| id).collect()
 }
 
 /// What may be let go only after the commit.
@@ -551,34 +500,6 @@ impl Gateway {
     }
 }
 
-/// What `G/status` says.
-#[derive(Default)]
-struct StatusBook {
-    instance: Uuid,
-    started_at: Stamp,
-    clock_speed: u32,
-    /// Whether they answer; `None` before the first word.
-    plcs: BTreeMap<String, Option<bool>>,
-    trouble: Option<String>,
-}
-
-impl StatusBook {
-    fn body(&self, names: &Names, status: &'static str, at: Stamp) -> Vec<u8> {
-        let status = Status {
-            status,
-            instance: self.instance,
-            started_at: Time(self.started_at),
-            at: Time(at),
-            version: env!("CARGO_PKG_VERSION"),
-            clock_speed: self.clock_speed,
-            machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
-            plcs: self.plcs.iter().map(|(id, answers)| (id.as_str(), *answers)).collect(),
-            trouble: self.trouble.clone(),
-        };
-        serde_json::to_vec(&status).unwrap_or_default()
-    }
-}
-
 /// The row of an event: its body as the world is told it, and what the fold reads.
 ///
 /// # Errors
@@ -594,27 +515,4 @@ pub fn row(names: &Names, told: &Told) -> serde_json::Result<Row> {
         body: envelope::body(names, told)?.into(),
         internal: serde_json::to_string(told)?,
     })
-}
-
-/// Rows that the broker has not acknowledged, read from the journal beside its writer.
-struct Backlog {
-    data_dir: PathBuf,
-    reader: Option<Reader>,
-}
-
-impl mqtt::Backlog for Backlog {
-    fn rows_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<Row>, String> {
-        let reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => open_reader(&self.data_dir)?,
-        };
-        // A reader that failed is not used again.
-        let rows = reader.rows_after(sequence, limit as u64).map_err(|error| error.to_string())?;
-        self.reader = Some(reader);
-        Ok(rows)
-    }
-}
-
-fn open_reader(data_dir: &Path) -> Result<Reader, String> {
-    Reader::open(data_dir).map_err(|error| error.to_string())
 }

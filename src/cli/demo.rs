@@ -5,7 +5,7 @@
 use super::{
     Exit, Failure,
     daemon::{failure, runtime, settings},
-    figures::span,
+    figures::{Kind, span},
     report,
 };
 use crate::{
@@ -74,7 +74,7 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     outcome?;
     println("\nThe report, from the journal:\n");
     let mut figures = report::read(gateway_settings(&plan, &folder))?;
-    figures.choose(None, report::Kind::All, None);
+    figures.choose(None, Kind::All, None);
     figures.table(&mut io::stdout().lock()).map_err(|error| Failure::new(Exit::Unavailable, &error))
 }
 

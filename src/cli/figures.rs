@@ -1,6 +1,5 @@
 //! Events of every machine in, windows out: as JSON, as CSV, or as a table with a bar for each state.
 
-use super::report::Kind;
 use crate::{
     books::{Book, Measure, Window, calendar::Period},
     event::{Stamp, Told, part::Counts, stop::State},
@@ -14,6 +13,19 @@ use std::{
 
 /// Columns of a bar.
 const BAR: i64 = 30;
+
+/// Kinds of windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kind {
+    #[default]
+    Shift,
+    Hour,
+    Day,
+    /// No orders are known to this release: always empty.
+    Order,
+    /// Everything in one.
+    All,
+}
 
 /// The books of a gateway, and which windows of them are asked for.
 pub(super) struct Figures {

@@ -1,6 +1,9 @@
 //! `andon report`: the journal in, the figures of its windows out; also beside a running daemon.
 
-use super::{Exit, Failure, figures::Figures};
+use super::{
+    Exit, Failure,
+    figures::{Figures, Kind},
+};
 use crate::{
     config::Plan,
     event::{Stamp, Told},
@@ -27,19 +30,6 @@ pub(super) struct What {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Kinds of windows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
-    #[default]
-    Shift,
-    Hour,
-    Day,
-    /// No orders are known to this release: always empty.
-    Order,
-    /// Everything in one.
-    All,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

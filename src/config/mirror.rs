@@ -376,7 +376,7 @@ impl<'de> Deserialize<'de> for Points {
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Points, A::Error> {
                 let mut points = Points::default();
                 while let Some(name) = map.next_key::<At<String>>()? {
-                    if name.value == super::shape::CUT {
+                    if name.value == super::word::CUT {
                         map.next_value::<bool>()?;
                     } else {
                         points.0.push((name, map.next_value()?));

@@ -2,7 +2,7 @@
 
 use super::{
     fault::{Fault, Sources, nearest},
-    word,
+    word::{self, CUT},
 };
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeSet, mem, ops::Range, sync::LazyLock};
@@ -10,10 +10,6 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
-
-/// Stands in a table that something was cut out of, so that what is absent is not called missing as well.
-/// No key of a file: every table refuses it as unknown.
-pub(super) const CUT: &str = "(cut)";
 
 /// Makes a table fit the schema.
 pub(super) fn shape(root: &mut Spanned<DeTable<'_>>, sources: &Sources) -> Vec<Fault> {

@@ -71,6 +71,10 @@ macro_rules! words {
 
 words!(Millis, Silence, Gap, Cycle, Rate, Clock, Name, Levels, Prefix, Zone, PointKind, Reference, BrokerUrl, HostPort);
 
+/// Stands in a table that something was cut out of, so that what is absent is not called missing as well.
+/// No key of a file: every table refuses it as unknown.
+pub(super) const CUT: &str = "(cut)";
+
 /// A duration in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Millis(pub(super) i64);
