@@ -9,7 +9,9 @@ use super::{
     report,
 };
 use crate::{
+    books::Calendar,
     config::{Plan, load_text},
+    event::Stamp,
     gateway,
     io::{mqtt, systemd::Notify},
     signal::PointIx,
@@ -48,7 +50,7 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     plan.data_dir = folder.0.join("data");
     let broker = free_address()?;
     plan.mqtt.brokers = vec![mqtt::Broker { host: broker.ip().to_string(), port: broker.port(), tls: false }];
-    let heard = listen(start_broker(broker)?);
+    let heard = listen(start_broker(broker)?, plan.rules.calendar.clone());
 
     let outcome = runtime()?.block_on(async {
         let unavailable = |error: &dyn std::error::Error| Failure::new(Exit::Unavailable, error);
@@ -193,15 +195,16 @@ struct Heard {
     thread: JoinHandle<()>,
 }
 
-fn listen(mut hear: LinkRx) -> Heard {
+fn listen(mut hear: LinkRx, calendar: Calendar) -> Heard {
     let is_over = Arc::new(AtomicBool::new(false));
     let over = is_over.clone();
     let thread = thread::spawn(move || {
         loop {
             match hear.recv_deadline(std::time::Instant::now() + GLANCE) {
                 Ok(Some(Notification::Forward(forward))) => {
-                    if let Some(words) =
-                        serde_json::from_slice(&forward.publish.payload).ok().and_then(|event| sentence(&event))
+                    if let Some(words) = serde_json::from_slice(&forward.publish.payload)
+                        .ok()
+                        .and_then(|event| sentence(&event, &calendar))
                     {
                         println(&words);
                     }
@@ -223,12 +226,11 @@ impl Heard {
 }
 
 /// A durable event as a person would say it; `None` for all that would only be noise here.
-fn sentence(event: &Value) -> Option<String> {
+fn sentence(event: &Value, calendar: &Calendar) -> Option<String> {
     let kind = event.get("type")?.as_str()?;
     let data = event.get("data")?;
     let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
     let ms = |key: &str| data.get(key).and_then(Value::as_i64).unwrap_or_default();
-    let clock = |at: &str| at.get(11..19).unwrap_or_default().to_owned();
     let reason = data.pointer("/reason/text").and_then(Value::as_str).map_or(String::new(), |text| format!(", {text}"));
     let words = match kind {
         "andon.state.changed.v1" => {
@@ -248,8 +250,9 @@ fn sentence(event: &Value) -> Option<String> {
         "andon.notice.raised.v1" => format!("{:<9} {}", "notice", text("text")),
         _ => return None,
     };
-    let at = event.get("time").and_then(Value::as_str).unwrap_or_default();
-    Some(format!("{}  {words}", clock(at)))
+    let at: jiff::Timestamp = event.get("time")?.as_str()?.parse().ok()?;
+    let local = calendar.local(Stamp::from_ms(at.as_millisecond()));
+    Some(format!("{}  {words}", local.split(' ').nth(1)?))
 }
 
 async fn sleep(length: Option<Duration>) {
