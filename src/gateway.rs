@@ -216,7 +216,8 @@ impl Gateway {
         let mut envelope = Envelope { rules: Some(rules_text), ..Envelope::default() };
         for id in changed {
             let machine = (!id.is_empty()).then(|| id.clone());
-            let text = "what happened before was judged under other rules; an open stop goes on under the new ones";
+            let text =
+                "what happened before was judged under other rules; an open stop keeps the threshold it began with";
             self.notice(machine, "rules_changed", notice::Severity::Info, text.to_owned(), now, &mut envelope);
         }
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);

@@ -144,7 +144,8 @@ impl Shop {
             let remembered = (known.machines.get(&machine.id), marks.machines.get(&machine.id));
             if remembered != (None, None) {
                 let (empty_known, empty_mark) = (known::Machine::default(), SeenMark::default());
-                one.resume(machine, remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
+                let (known, mark) = (remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
+                one.resume(machine, known, mark, marks.sequence);
             }
             let by_counts = matches!(machine.run, RunRule::Counts { .. });
             let deciding = one.parts.points().map(|(_, role)| role).next();

@@ -165,6 +165,8 @@ pub struct Stop {
     pub ended_at: Option<Stamp>,
     /// The machine's own edges.
     pub observed: Observed,
+    /// From here on it is a downtime: the threshold under which it began, also if the configuration changes meanwhile.
+    pub short_stop_ms: i64,
     /// *The* number.
     pub duration_ms: i64,
     /// In breaks, calendar stops or outside shifts.

@@ -65,8 +65,8 @@ pub struct Current {
 /// Counts with their raw counters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToldCounts {
-    /// As of.
-    pub at: Stamp,
+    /// By this event.
+    pub sequence: u64,
     /// Cumulative.
     pub counts: Counts,
     /// By point name.
@@ -93,7 +93,7 @@ impl Known {
             self.machines.insert(id.to_owned(), Machine::default());
         }
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.apply(&told.event, told.recorded);
+            machine.apply(told);
         }
     }
 
@@ -104,7 +104,8 @@ impl Known {
 }
 
 impl Machine {
-    fn apply(&mut self, event: &Event, recorded: Stamp) {
+    fn apply(&mut self, told: &Told) {
+        let (sequence, event) = (told.sequence, &told.event);
         self.book.apply(event);
         match event {
             Event::Stop(stop::Event::State(change)) => {
@@ -115,7 +116,7 @@ impl Machine {
                     at: change.at,
                     provisional: change.provisional,
                 });
-                self.told = Some(ToldCounts { at: change.at, counts: change.counts, raw: change.raw.clone() });
+                self.told = Some(ToldCounts { sequence, counts: change.counts, raw: change.raw.clone() });
             }
             Event::Stop(stop::Event::Downtime(downtime)) => {
                 let number = downtime.stop.downtime.map_or(0, |downtime| downtime.number);
@@ -123,11 +124,11 @@ impl Machine {
             }
             Event::Part(part::Event::Counted(counted)) => {
                 self.counted_to = Some(counted.to);
-                self.told = Some(ToldCounts { at: counted.to, counts: counted.counts, raw: counted.raw.clone() });
+                self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
             }
             Event::Notice(_) => {}
         }
-        let keep = recorded.plus(-REMEMBER_MS);
+        let keep = told.recorded.plus(-REMEMBER_MS);
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             self.book.trim(keep);
         }

@@ -1,6 +1,9 @@
 //! Counter readings in, counts out: the ledger of parts.
 
-use super::{Desk, rules::MachineRules};
+use super::{
+    Desk,
+    rules::{self, Counters, MachineRules},
+};
 use crate::{
     event::{
         Event, Stamp, notice,
@@ -72,6 +75,22 @@ pub struct CounterMark {
     pub at: Stamp,
     /// Credited since the first mark.
     pub parts: i64,
+}
+
+impl PartMark {
+    /// Events were told after the mark: what they say counts. The mark's times stay, so that no step becomes implausible.
+    pub fn advance(&mut self, counters: &Counters, counts: &Counts, raw: &Raw) {
+        self.counts = *counts;
+        for mark in &mut self.counters {
+            let is = |of: &Option<rules::Counter>| of.as_ref().is_some_and(|of| of.name == mark.name);
+            mark.parts = match () {
+                () if is(&counters.total) => counts.total,
+                () if is(&counters.good) => counts.good,
+                () => counts.reject,
+            };
+            mark.raw = raw.get(&mark.name).copied().unwrap_or(mark.raw);
+        }
+    }
 }
 
 /// What one look at a machine's counters gave.

@@ -2,13 +2,14 @@
 
 use super::{
     Desk,
+    known::Machine,
     part::{PartMark, Parts, Role},
     rules::{MachineRules, RunRule},
     stop,
 };
 use crate::{
     event::{
-        Stamp,
+        Stamp, notice,
         part::Why,
         stop::{CountsIn, Going},
     },
@@ -105,6 +106,8 @@ pub struct Seen {
     last_good: Option<Stamp>,
     /// When the open stop becomes a downtime.
     due: Option<Stamp>,
+    /// Parts that came while it stands; `None` once that was said.
+    while_stopped: Option<i64>,
     inbox: Inbox,
 }
 
@@ -148,40 +151,26 @@ impl Seen {
             before_restart: None,
             last_good: None,
             due: None,
+            while_stopped: Some(0),
             inbox: Inbox::default(),
         }
     }
 
-    /// The gateway starts again: what the journal knows, and the latest mark.
-    pub fn resume(&mut self, rules: &MachineRules, machine: &super::known::Machine, mark: &SeenMark) {
-        let told_at = machine.current.map(|current| current.at.max(current.since));
-        let is_mark_newer = machine.told.as_ref().is_none_or(|told| {
-            mark.parts.counters.iter().all(|counter| counter.at >= told.at) || mark.last_good >= Some(told.at)
-        });
+    /// The gateway starts again: what the journal knows, and the mark that was made after event `marked`.
+    pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, mark: &SeenMark, marked: u64) {
         let mut parts = mark.parts.clone();
-        if let (false, Some(told)) = (is_mark_newer, &machine.told) {
-            parts.counts = told.counts;
-            for counter in &mut parts.counters {
-                let (raw, tracked) = (told.raw.get(&counter.name), &rules.counters);
-                let is = |of: &Option<super::rules::Counter>| of.as_ref().is_some_and(|of| of.name == counter.name);
-                let told_parts = match () {
-                    () if is(&tracked.total) => told.counts.total,
-                    () if is(&tracked.good) => told.counts.good,
-                    () => told.counts.reject,
-                };
-                if let Some(raw) = raw {
-                    (counter.raw, counter.at, counter.parts) = (*raw, told.at, told_parts);
-                }
-            }
+        if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
+            parts.advance(&rules.counters, &told.counts, &told.raw);
         }
         self.parts = Parts::new(rules, Some(&parts));
+        let told_at = machine.current.map(|current| current.at.max(current.since));
         self.last_good = mark.last_good.max(told_at);
         self.before_restart = self.last_good;
         let settled = machine.current.map(|current| current.going);
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
         (self.fault, self.first_fault) = mark.faults;
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
-        self.due = stop::due(machine, rules);
+        self.due = stop::due(machine);
     }
 
     /// What must survive.
@@ -253,6 +242,7 @@ impl Seen {
         if !self.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
         }
+        self.watch_contradiction(desk, rules, look.parts);
         if look.is_adjusted {
             self.parts.tell(desk, rules, at, Why::Adjustment);
         }
@@ -360,6 +350,21 @@ impl Seen {
         self.enter(desk, rules, edges);
     }
 
+    /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other.
+    fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
+        if !self.stands(desk, rules) {
+            self.while_stopped = Some(0);
+        } else if let Some(came) = &mut self.while_stopped {
+            *came += parts;
+            if *came > rules.parts_per_cycle {
+                self.while_stopped = None;
+                let text = "parts come although the run signal says that it stands: they are counted, the stop goes on"
+                    .to_owned();
+                desk.notice(Some(&rules.id), "parts_while_stopped", notice::Severity::Warning, text);
+            }
+        }
+    }
+
     fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, mut edges: Vec<Edge>) {
         for edge in edges.drain(..) {
             if edge.to == Going::Unknown {
@@ -415,7 +420,7 @@ impl Seen {
     }
 
     fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
-        self.due = desk.known.machines.get(&rules.id).and_then(|machine| stop::due(machine, rules));
+        self.due = desk.known.machines.get(&rules.id).and_then(stop::due);
     }
 
     fn shows_good(&self, inbox: &Inbox) -> bool {

@@ -97,12 +97,12 @@ pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: 
 }
 
 /// When the stop that stands open reaches `short_stop`, if it goes on standing.
-pub fn due(machine: &Machine, rules: &MachineRules) -> Option<Stamp> {
+pub fn due(machine: &Machine) -> Option<Stamp> {
     let current = machine.current.filter(|current| current.going == Going::Still)?;
     let stop = machine.book.open_stop().filter(|stop| stop.downtime.is_none() && stop.counts_in != CountsIn::None)?;
     let pieces = machine.book.pieces(stop.started_at, current.since);
     let stood_ms: i64 = pieces.filter(|piece| piece.going != Going::Unknown).map(|piece| piece.ms()).sum();
-    Some(current.since.plus((rules.short_stop_ms - stood_ms).max(0)))
+    Some(current.since.plus((stop.short_stop_ms - stood_ms).max(0)))
 }
 
 /// The open stop has become a downtime, as known until `until`.
@@ -136,7 +136,7 @@ fn number(
 fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, end: Stamp) -> Stop {
     let mut stop = measured(desk, rules, stop, end);
     let is_downtime =
-        stop.duration_ms > 0 && stop.duration_ms >= rules.short_stop_ms && stop.counts_in != CountsIn::None;
+        stop.duration_ms > 0 && stop.duration_ms >= stop.short_stop_ms && stop.counts_in != CountsIn::None;
     if let (None, true, (Some(current), _)) = (stop.downtime, is_downtime, remembered(desk, rules)) {
         stop = number(desk, rules, around, stop, current, end);
     }
@@ -155,6 +155,7 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, i
         started_at: at,
         ended_at: None,
         observed: Observed { started_at: at, ended_at: None },
+        short_stop_ms: rules.short_stop_ms,
         duration_ms: 0,
         excluded_ms: 0,
         unknown_ms: 0,

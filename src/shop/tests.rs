@@ -378,6 +378,7 @@ fn a_stop_ended_in_the_gap_if_parts_came_meanwhile() {
             4s down in a stop since 4s
             4s press-7/1.1 opened, Unassigned
             10s unknown in a stop since 4s
+            19s notice parts_while_stopped
             19s short_stop (provisional) in a stop since 19s
             10s press-7/1.2 closed after 6s
             19s down in a stop since 19s
@@ -655,6 +656,46 @@ fn with_no_data_off_a_failed_read_is_unknown_at_once_and_a_reading_holds_until_t
         32s running
     "#]],
     );
+}
+
+#[test]
+fn parts_that_come_while_it_stands_are_counted_and_said_once() {
+    let strip = chart(
+        press(),
+        "
+        run    ████______████
+        total  11111111000111
+        reject 0",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            6s notice parts_while_stopped
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            10s running
+            10s press-7/1.2 closed after 6s
+        "#]],
+    );
+    assert_eq!(strip.window().counts.total, 10);
+}
+
+#[test]
+fn an_open_stop_finishes_under_the_threshold_it_began_with() {
+    let mut strip = Strip::new(press(), "run ████_________████");
+    strip.play_until(7);
+    let mut known = Known::default();
+    strip.told.iter().for_each(|told| known.apply(told));
+    let marks = strip.shop.marks();
+    strip.shop = Shop::open(rules(MachineRules { short_stop_ms: 60_000, ..press() }), known, &marks);
+    expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        4s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+        13s running
+        13s press-7/1.2 closed after 9s
+    "#]]
+    .assert_eq(&strip.play().words());
 }
 
 #[test]
