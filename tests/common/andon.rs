@@ -68,11 +68,13 @@ impl Place {
         Answer::of(self.command(words).output().unwrap())
     }
 
-    /// `andon run -c andon.toml WORDS…`
+    /// `andon run -c andon.toml WORDS…`, up and running.
     pub fn run(&self, words: &[&str]) -> Daemon {
         let mut command = self.command(&["run", "-c", "andon.toml"]);
         command.args(words);
-        Daemon::spawn(command)
+        let daemon = Daemon::spawn(command);
+        daemon.until_logged("gateway started");
+        daemon
     }
 
     pub fn report(&self, words: &[&str]) -> Value {
@@ -88,7 +90,8 @@ pub fn andon(words: &[&str]) -> Command {
     command.args(words).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let is_heard = name.to_str().is_some_and(|name| name.starts_with("ANDON_"));
-        if is_heard || ["RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"].iter().any(|heard| name == *heard)
+        if is_heard
+            || ["RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"].iter().any(|heard| name == *heard)
         {
             command.env_remove(name);
         }
