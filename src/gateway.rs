@@ -53,6 +53,9 @@ const SNAPSHOT_EVENTS: u64 = 10_000;
 /// … or so many beats, if there was an event.
 const SNAPSHOT_BEATS: u64 = 3600;
 
+/// Beats beyond the time that a poll may take, before its absence means that the loop is hung.
+const QUIET_BEATS: u64 = 2;
+
 /// How long the last events may take to the disk when the gateway stops.
 const LAST_COMMIT: Duration = Duration::from_millis(500);
 
@@ -135,6 +138,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         offline: status.body(&settings.names, "offline", clock.now()),
         online: status.body(&settings.names, "online", clock.now()),
     };
+    let patient_beats = patient_beats(&settings.plcs, clock);
     let mut tasks = JoinSet::new();
     for plc in settings.plcs {
         let (clock, out) = (clock, seen_in.clone());
@@ -172,6 +176,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         beats: 0,
         beats_at_snapshot: 0,
         polls: 0,
+        quiet_beats: 0,
+        patient_beats,
     };
     house.open(rules_text, &changed);
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
@@ -181,6 +187,13 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Error::Ended("the journal's thread")),
     }
+}
+
+/// How long it may take until some PLC was polled: its pause, then to connect, to be asked and to be asked once again.
+fn patient_beats(plcs: &[plc::Settings], clock: Clock) -> u64 {
+    let polled = plcs.iter().filter(|plc| !plc.points.is_empty());
+    let longest = polled.map(|plc| clock.real(plc.poll) + plc.timeout * 3).min();
+    longest.map_or(u64::MAX, |longest| longest.as_secs() + QUIET_BEATS)
 }
 
 /// What may be let go only after the commit.
@@ -208,6 +221,10 @@ struct Gateway {
     beats_at_snapshot: u64,
     /// Completed since the last beat: what the watchdog lives on.
     polls: u64,
+    /// Beats without one.
+    quiet_beats: u64,
+    /// So many are nothing to worry about: the most frequent PLC may be asked no more often.
+    patient_beats: u64,
 }
 
 impl Gateway {
@@ -449,7 +466,8 @@ impl Gateway {
             self.status.plcs.len()
         ));
         // Fed by progress, not by a timer: a loop that sees nothing of any PLC task is hung.
-        if std::mem::take(&mut self.polls) > 0 || self.status.plcs.is_empty() {
+        self.quiet_beats = if std::mem::take(&mut self.polls) > 0 { 0 } else { self.quiet_beats + 1 };
+        if self.quiet_beats <= self.patient_beats {
             self.notify.watchdog();
         }
     }

@@ -137,6 +137,12 @@ impl Wire {
     }
 }
 
+/// Protocol 0, and a length that a frame can have: the rest of anything else would be waited for in vain.
+fn is_modbus(head: &[u8]) -> bool {
+    let is_exception = head[HEAD_BYTES - 1] & EXCEPTION_BIT != 0;
+    head[2..4] == [0, 0] && (head[4] == 0 || is_exception)
+}
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.head.len() < self.due() {
@@ -148,6 +154,9 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, EndOfStream)));
             }
             self.head.extend_from_slice(part.filled());
+            if self.head.len() == HEAD_BYTES && !is_modbus(&self.head) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "it is no Modbus")));
+            }
             if self.head.len() == EXCEPTION_BYTES {
                 self.head[4..6].copy_from_slice(&[0, 3]);
             }
