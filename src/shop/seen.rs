@@ -1,7 +1,7 @@
 //! Readings of one machine in, edges and credits out: all that is volatile and can be seen again.
 
 use super::{
-    Desk,
+    Desk, Known,
     part::{PartMark, Parts, Role},
     rules::{MachineRules, RunRule},
     stop,
@@ -74,6 +74,8 @@ pub struct Inbox {
     raws: Vec<(Role, i64)>,
     /// The counter that decides the state could not be read.
     count_failed: bool,
+    /// Something was laid in, be it only that a read failed.
+    is_used: bool,
 }
 
 /// What a point is to a machine.
@@ -196,8 +198,8 @@ impl Seen {
         }
     }
 
-    /// Lays a reading in the inbox.
-    pub fn receive(&mut self, what: Use, reading: &Reading) {
+    /// Lays a reading in the inbox; whether it is the first one there.
+    pub fn receive(&mut self, what: Use, reading: &Reading) -> bool {
         let value = match reading {
             Reading::Good(value) => Some(value),
             Reading::Bad(_) => None,
@@ -210,6 +212,7 @@ impl Seen {
                 None => self.inbox.count_failed |= decides,
             },
         }
+        !std::mem::replace(&mut self.inbox.is_used, true)
     }
 
     /// Works the inbox off. `is_last`: the last row of a recording, whose values change nothing but counts.
@@ -250,17 +253,14 @@ impl Seen {
                 self.refresh_due(desk, rules);
             }
         }
-        if !self.is_stopping() && !self.stands(desk, rules) {
+        if self.first_fault != 0 && !self.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
         }
         if look.is_adjusted {
             self.parts.tell(desk, rules, at, Why::Adjustment);
         }
-        inbox.run = None;
-        inbox.fault = None;
-        inbox.count_failed = false;
         inbox.raws.clear();
-        self.inbox = inbox;
+        self.inbox = Inbox { raws: inbox.raws, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
     }
 
@@ -329,10 +329,10 @@ impl Seen {
         ran_through: bool,
     ) {
         let mut edges = std::mem::take(&mut desk.edges);
-        let gap_from =
-            desk.known.machines.get(&rules.id).and_then(|machine| machine.current).map(|current| current.since);
+        let current = |known: &Known| known.machines.get(&rules.id)?.current;
+        let gap_from = if ran_through { current(desk.known).map(|gap| gap.since) } else { None };
         let is_good = self.shows_good(inbox);
-        match (&mut self.watch, gap_from.filter(|_| ran_through)) {
+        match (&mut self.watch, gap_from) {
             (Watch::Signal { motion, .. }, Some(gap_from)) => motion.bridge(gap_from, at, &mut edges),
             (Watch::Counts(pace), Some(gap_from)) => pace.bridge(gap_from, at, &mut edges),
             (Watch::Signal { motion, hold_ms, last_true }, None) => {
