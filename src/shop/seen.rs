@@ -231,7 +231,7 @@ impl Seen {
             self.dark_until = Some(at);
         }
         let came_unseen = (was_blind || last_look < self.dark_until) && !ran_through;
-        if look.parts != 0 || look.is_first || look.is_adjusted {
+        if look.is_news() {
             self.parts_in_gap |= came_unseen && look.parts != 0;
             self.parts.enter(desk, rules, came_unseen);
         }

@@ -424,6 +424,47 @@ fn parts_that_came_in_a_gap_are_counted_but_outside() {
 }
 
 #[test]
+fn a_reject_is_no_second_part_when_the_parts_of_a_gap_are_weighed() {
+    let strip = chart(
+        press(),
+        "
+        run    █████!!!!!███████
+        total  11111!!!!!3111111
+        reject 00000!!!!!3000000",
+        expect![[r#"
+            0s running
+            4s unknown
+            10s running
+        "#]],
+    );
+    let window = strip.window();
+    assert_eq!((window.counts.total, window.counts.outside_total, window.counts.reject), (13, 3, 3));
+    assert_eq!(window.ideal_ms, 10_000, "what came unseen is no performance");
+    assert_eq!(window.kpi.oee.unwrap(), window.good_ideal_ms as f64 / window.planned_ms as f64);
+}
+
+#[test]
+fn a_reject_alone_is_counted() {
+    let strip = Strip::new(press(), "run    ████████\ntotal  11100010\nreject 00001000").play();
+    let counts = strip.window().counts;
+    assert_eq!((counts.total, counts.good, counts.reject), (3, 2, 1));
+}
+
+#[test]
+fn a_window_whose_last_gap_is_unread_is_not_final() {
+    let verdict = |end| {
+        let mut strip = Strip::new(press(), "run   █████!!!!!███████\ntotal 11111!!!!!6111111");
+        strip.play_until(end);
+        let now = START.plus(i64::try_from(end).unwrap() * 1000 - 1000);
+        let by = Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: None };
+        let window = Window::of(&strip.book, START, START.plus(9000), &by).unwrap();
+        (window.time_in(State::Unknown), window.is_final)
+    };
+    assert_eq!(verdict(10), (5000, false), "it may have run through");
+    assert_eq!(verdict(16), (0, true), "and it did");
+}
+
+#[test]
 fn the_first_fault_of_a_stop_names_its_reason_and_others_are_listed() {
     chart(
         press(),
