@@ -503,6 +503,22 @@ fn a_fault_that_comes_late_updates_the_downtime() {
 }
 
 #[test]
+fn a_fault_register_that_counts_up_does_not_fill_the_record() {
+    let mut strip = Strip::new(press(), "run   █___\nfault 0999");
+    strip.play_until(4);
+    for second in 4..104 {
+        let at = START.plus(second * 1000);
+        let readings = vec![(RUN, Reading::Good(Value::Bool(false))), (FAULT, Reading::Good(Value::Int(second * 10)))];
+        let turn = strip.shop.turn(Input::Observed(&Observation { at, readings }), at);
+        strip.tell(turn);
+    }
+    let [stop] = strip.book.stops.as_slice() else { panic!("{:?}", strip.book.stops) };
+    let fault = stop.fault.as_ref().unwrap();
+    assert_eq!((fault.code, fault.others.len()), (9, 16));
+    assert!(strip.told.len() < 25, "{} events", strip.told.len());
+}
+
+#[test]
 fn a_fault_that_no_reason_names_is_a_failure_without_reason() {
     let strip = chart(
         press(),
