@@ -308,7 +308,7 @@ fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> (Counts, Opt
         outside_total: least_to.outside_total - least_from.outside_total,
         outside_good: least_to.outside_good - least_from.outside_good,
     };
-    let bounds = (least_to.total - most_from.total, most_to.total - least_from.total);
+    let bounds = ((least_to.total - most_from.total).max(0), most_to.total - least_from.total);
     (counts, (bounds.0 != bounds.1).then_some(bounds))
 }
 

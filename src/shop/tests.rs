@@ -747,6 +747,29 @@ fn hours_and_days_tell_the_counts_of_all_parts_before_them() {
 }
 
 #[test]
+fn parts_of_a_gap_over_the_hour_are_booked_after_it_and_bound_both_hours() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut strip = Strip::new(press(), "run   ██\ntotal 11");
+    strip.play_until(2);
+    for second in 5..=10 {
+        let at = START.plus(HOUR_MS + second * 1000);
+        let readings = vec![(RUN, Reading::Good(Value::Bool(true))), (TOTAL, Reading::Good(Value::Int(102)))];
+        let turn = strip.shop.turn(Input::Observed(&Observation { at, readings }), at);
+        strip.tell(turn);
+    }
+    let now = strip.shop.now();
+    let latest = *strip.shop.machines().next().unwrap().counts();
+    let by =
+        Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: Some(&latest) };
+    let hour = |from: Stamp| {
+        let window = Window::of(&strip.book, from, from.plus(HOUR_MS), &by).unwrap();
+        (window.counts.total, window.counts.outside_total, window.parts_bounds)
+    };
+    assert_eq!(hour(START), (1, 0, Some((1, 101))));
+    assert_eq!(hour(START.plus(HOUR_MS)), (100, 100, Some((0, 100))));
+}
+
+#[test]
 fn oee_is_availability_times_performance_times_quality() {
     let strip = Strip::new(
         press(),
