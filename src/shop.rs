@@ -312,8 +312,7 @@ fn look(
 ) -> Stamp {
     for (point, reading) in &observation.readings {
         for (index, what) in uses.get(point.0).into_iter().flatten() {
-            seen[*index].receive(*what, reading);
-            if !touched.contains(index) {
+            if seen[*index].receive(*what, reading) {
                 touched.push(*index);
             }
         }

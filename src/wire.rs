@@ -62,3 +62,6 @@ impl Serialize for Time {
         serializer.collect_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,15 +156,23 @@ impl Book {
         }
     }
 
-    /// Fewest and most parts that can have shown before `at`: equal where a reading stands at `at`, or nothing was
-    /// counted between the readings around it.
+    /// Fewest and most parts that can have been made before `at`: equal where a reading stands at `at`, or nothing was
+    /// counted between the readings around it. Parts of a gap of data can have been made anywhere in it.
     pub fn counts_before(&self, at: Stamp) -> (Counts, Counts) {
-        let after = self.readings.partition_point(|reading| reading.at <= at);
-        let next = self.readings.get(after).map(|reading| reading.counts);
+        let counts_after = |at| {
+            let after = self.readings.partition_point(|reading| reading.at <= at);
+            (after, self.readings.get(after).map(|reading| reading.counts))
+        };
+        let (after, mut next) = counts_after(at);
         let Some(last) = after.checked_sub(1).map(|index| self.readings[index]) else {
             return (Counts::default(), next.unwrap_or_default());
         };
-        let exact = last.at == at || next.is_none();
+        let begun = self.intervals.partition_point(|interval| interval.from < at);
+        let is_dark = begun > 0 && self.intervals[begun - 1].going == Going::Unknown;
+        if is_dark {
+            next = self.intervals.get(begun).and_then(|interval| counts_after(interval.from).1);
+        }
+        let exact = last.at == at && !is_dark;
         (last.counts, if exact { last.counts } else { next.unwrap_or(last.counts) })
     }
 

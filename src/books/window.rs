@@ -45,9 +45,9 @@ pub struct Window {
     pub planned_ms: i64,
     /// Planned without what counts in availability.
     pub run_ms: i64,
-    /// Σ ideal × parts.
+    /// Σ ideal × parts, without those outside: the numerator of performance.
     pub ideal_ms: i64,
-    /// Σ ideal × good parts.
+    /// Σ ideal × good parts, without those outside: the numerator of OEE.
     pub good_ideal_ms: i64,
     /// Parts of this window.
     pub counts: Counts,
@@ -147,8 +147,8 @@ impl Window {
             time_ms: times.state_ms,
             planned_ms: to.since(from) - times.excluded_ms - times.state_ms[State::Unknown as usize],
             run_ms: 0,
-            ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.total)),
-            good_ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.good)),
+            ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.total - counts.outside_total)),
+            good_ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.good - counts.outside_good)),
             counts,
             parts_bounds,
             kpi: Kpi::default(),
@@ -241,6 +241,9 @@ impl Times {
             (Going::Running | Going::Still, _) => State::Running,
         };
         self.state_ms[state as usize] += piece.ms();
+        // What comes after a gap may still show that it ran through.
+        let is_last = book.intervals.last().is_some_and(|last| last.from < piece.to);
+        self.is_open |= is_last && piece.going == Going::Unknown;
         let Some(stop) = stop.filter(|stop| stop.counts_in != CountsIn::None) else { return };
         match stop.counts_in {
             CountsIn::Availability => self.availability_ms += piece.ms(),
@@ -305,7 +308,7 @@ fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> (Counts, Opt
         outside_total: least_to.outside_total - least_from.outside_total,
         outside_good: least_to.outside_good - least_from.outside_good,
     };
-    let bounds = (least_to.total - most_from.total, most_to.total - least_from.total);
+    let bounds = ((least_to.total - most_from.total).max(0), most_to.total - least_from.total);
     (counts, (bounds.0 != bounds.1).then_some(bounds))
 }
 

@@ -96,12 +96,21 @@ impl PartMark {
 /// What one look at a machine's counters gave.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
-    /// New parts.
+    /// New parts: those of the counter of all, where there is one.
     pub parts: i64,
+    /// Some counter went on.
+    is_counted: bool,
     /// The first sight of a counter.
     pub is_first: bool,
     /// A reset or preset.
     pub is_adjusted: bool,
+}
+
+impl Look {
+    /// Whether the counts are others than before.
+    pub fn is_news(&self) -> bool {
+        self.is_counted || self.is_first || self.is_adjusted
+    }
 }
 
 impl Parts {
@@ -176,14 +185,15 @@ impl Parts {
     /// is decided by what the machine did.
     pub fn see(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, raws: &[(Role, i64)], at: Stamp) -> Look {
         let mut look = Look::default();
+        let has_total = self.tracked.iter().any(|tracked| tracked.role == Role::Total);
         for tracked in &mut self.tracked {
             let Some((_, raw)) = raws.iter().find(|(role, _)| *role == tracked.role) else { continue };
             let credit = tracked.counter.see(*raw, at);
             let parts = credit.cycles() * self.parts_per_cycle;
             tracked.parts += parts;
-            match tracked.role {
-                Role::Total => look.parts = look.parts.max(parts),
-                Role::Good | Role::Reject => look.parts += parts,
+            look.is_counted |= parts != 0;
+            if tracked.role == Role::Total || !has_total {
+                look.parts += parts;
             }
             match credit {
                 Credit::First => {

@@ -1,7 +1,7 @@
 //! Readings of one machine in, edges and credits out: all that is volatile and can be seen again.
 
 use super::{
-    Desk,
+    Desk, Known,
     known::Machine,
     part::{PartMark, Parts, Role},
     rules::{MachineRules, RunRule},
@@ -75,6 +75,8 @@ pub struct Inbox {
     raws: Vec<(Role, i64)>,
     /// The counter that decides the state could not be read.
     count_failed: bool,
+    /// Something was laid in, be it only that a read failed.
+    is_used: bool,
 }
 
 /// What a point is to a machine.
@@ -127,6 +129,8 @@ pub struct SeenMark {
     pub dark_until: Option<Stamp>,
     /// Parts came while nobody looked.
     pub parts_in_gap: bool,
+    /// Parts that came while it stands; `None` once that was said.
+    pub while_stopped: Option<i64>,
 }
 
 /// The one of the two that the machine has.
@@ -170,6 +174,7 @@ impl Seen {
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
         (self.fault, self.first_fault) = mark.faults;
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
+        self.while_stopped = mark.while_stopped;
         self.due = stop::due(machine);
     }
 
@@ -182,11 +187,12 @@ impl Seen {
             faults: (self.fault, self.first_fault),
             dark_until: self.dark_until,
             parts_in_gap: self.parts_in_gap,
+            while_stopped: self.while_stopped,
         }
     }
 
-    /// Lays a reading in the inbox.
-    pub fn receive(&mut self, what: Use, reading: &Reading) {
+    /// Lays a reading in the inbox; whether it is the first one there.
+    pub fn receive(&mut self, what: Use, reading: &Reading) -> bool {
         let value = match reading {
             Reading::Good(value) => Some(value),
             Reading::Bad(_) => None,
@@ -199,6 +205,7 @@ impl Seen {
                 None => self.inbox.count_failed |= decides,
             },
         }
+        !std::mem::replace(&mut self.inbox.is_used, true)
     }
 
     /// Works the inbox off. `is_last`: the last row of a recording, whose values change nothing but counts.
@@ -217,7 +224,7 @@ impl Seen {
             self.dark_until = Some(at);
         }
         let came_unseen = (was_blind || last_look < self.dark_until) && !ran_through;
-        if look.parts != 0 || look.is_first || look.is_adjusted {
+        if look.is_news() {
             self.parts_in_gap |= came_unseen && look.parts != 0;
             self.parts.enter(desk, rules, came_unseen);
         }
@@ -239,18 +246,15 @@ impl Seen {
                 self.refresh_due(desk, rules);
             }
         }
-        if !self.is_stopping() && !self.stands(desk, rules) {
+        if self.first_fault != 0 && !self.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
         }
         self.watch_contradiction(desk, rules, look.parts);
         if look.is_adjusted {
             self.parts.tell(desk, rules, at, Why::Adjustment);
         }
-        inbox.run = None;
-        inbox.fault = None;
-        inbox.count_failed = false;
         inbox.raws.clear();
-        self.inbox = inbox;
+        self.inbox = Inbox { raws: inbox.raws, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
     }
 
@@ -319,10 +323,10 @@ impl Seen {
         ran_through: bool,
     ) {
         let mut edges = std::mem::take(&mut desk.edges);
-        let gap_from =
-            desk.known.machines.get(&rules.id).and_then(|machine| machine.current).map(|current| current.since);
+        let current = |known: &Known| known.machines.get(&rules.id)?.current;
+        let gap_from = if ran_through { current(desk.known).map(|gap| gap.since) } else { None };
         let is_good = self.shows_good(inbox);
-        match (&mut self.watch, gap_from.filter(|_| ran_through)) {
+        match (&mut self.watch, gap_from) {
             (Watch::Signal { motion, .. }, Some(gap_from)) => motion.bridge(gap_from, at, &mut edges),
             (Watch::Counts(pace), Some(gap_from)) => pace.bridge(gap_from, at, &mut edges),
             (Watch::Signal { motion, hold_ms, last_true }, None) => {
@@ -352,23 +356,24 @@ impl Seen {
 
     /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
-        if !self.stands(desk, rules) {
-            self.while_stopped = Some(0);
-        } else if let Some(came) = &mut self.while_stopped {
-            *came += parts;
-            if *came > rules.parts_per_cycle {
-                self.while_stopped = None;
-                let text = "parts come although the run signal says that it stands: they are counted, the stop goes on"
-                    .to_owned();
-                desk.notice(Some(&rules.id), "parts_while_stopped", notice::Severity::Warning, text);
-            }
+        if parts == 0 || !self.stands(desk, rules) {
+            return;
+        }
+        let Some(came) = &mut self.while_stopped else { return };
+        *came += parts;
+        if *came > rules.parts_per_cycle {
+            self.while_stopped = None;
+            let text =
+                "parts come although the run signal says that it stands: they are counted, the stop goes on".to_owned();
+            desk.notice(Some(&rules.id), "parts_while_stopped", notice::Severity::Warning, text);
         }
     }
 
     fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, mut edges: Vec<Edge>) {
         for edge in edges.drain(..) {
-            if edge.to == Going::Unknown {
-                self.parts_in_gap = false;
+            match edge.to {
+                Going::Unknown => self.parts_in_gap = false,
+                Going::Running | Going::Still => self.while_stopped = Some(0),
             }
             stop::edge(desk, rules, &self.around(), edge);
             self.refresh_due(desk, rules);

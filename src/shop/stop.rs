@@ -19,6 +19,9 @@ use crate::{
     signal::motion::Edge,
 };
 
+/// Most faults that are listed beside the first: some PLCs show a running number where a code is expected.
+const OTHER_FAULTS: usize = 16;
+
 /// What the stop ledger must know beside the edge.
 #[derive(Clone, Debug)]
 pub struct Around {
@@ -75,6 +78,7 @@ pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: 
     let (Some(current), Some(mut stop)) = remembered(desk, rules) else { return };
     match &mut stop.fault {
         Some(fault) if fault.code == around.fault || fault.others.contains(&around.fault) => return,
+        Some(fault) if fault.others.len() >= OTHER_FAULTS => return,
         Some(fault) => fault.others.push(around.fault),
         None => {
             stop.fault = Some(Fault { code: around.fault, others: Vec::new() });

@@ -425,6 +425,47 @@ fn parts_that_came_in_a_gap_are_counted_but_outside() {
 }
 
 #[test]
+fn a_reject_is_no_second_part_when_the_parts_of_a_gap_are_weighed() {
+    let strip = chart(
+        press(),
+        "
+        run    █████!!!!!███████
+        total  11111!!!!!3111111
+        reject 00000!!!!!3000000",
+        expect![[r#"
+            0s running
+            4s unknown
+            10s running
+        "#]],
+    );
+    let window = strip.window();
+    assert_eq!((window.counts.total, window.counts.outside_total, window.counts.reject), (13, 3, 3));
+    assert_eq!(window.ideal_ms, 10_000, "what came unseen is no performance");
+    assert_eq!(window.kpi.oee.unwrap(), window.good_ideal_ms as f64 / window.planned_ms as f64);
+}
+
+#[test]
+fn a_reject_alone_is_counted() {
+    let strip = Strip::new(press(), "run    ████████\ntotal  11100010\nreject 00001000").play();
+    let counts = strip.window().counts;
+    assert_eq!((counts.total, counts.good, counts.reject), (3, 2, 1));
+}
+
+#[test]
+fn a_window_whose_last_gap_is_unread_is_not_final() {
+    let verdict = |end| {
+        let mut strip = Strip::new(press(), "run   █████!!!!!███████\ntotal 11111!!!!!6111111");
+        strip.play_until(end);
+        let now = START.plus(i64::try_from(end).unwrap() * 1000 - 1000);
+        let by = Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: None };
+        let window = Window::of(&strip.book, START, START.plus(9000), &by).unwrap();
+        (window.time_in(State::Unknown), window.is_final)
+    };
+    assert_eq!(verdict(10), (5000, false), "it may have run through");
+    assert_eq!(verdict(16), (0, true), "and it did");
+}
+
+#[test]
 fn the_first_fault_of_a_stop_names_its_reason_and_others_are_listed() {
     chart(
         press(),
@@ -460,6 +501,22 @@ fn a_fault_that_comes_late_updates_the_downtime() {
             18s press-7/1.3 closed after 14s for jam
         "#]],
     );
+}
+
+#[test]
+fn a_fault_register_that_counts_up_does_not_fill_the_record() {
+    let mut strip = Strip::new(press(), "run   █___\nfault 0999");
+    strip.play_until(4);
+    for second in 4..104 {
+        let at = START.plus(second * 1000);
+        let readings = vec![(RUN, Reading::Good(Value::Bool(false))), (FAULT, Reading::Good(Value::Int(second * 10)))];
+        let turn = strip.shop.turn(Input::Observed(&Observation { at, readings }), at);
+        strip.tell(turn);
+    }
+    let [stop] = strip.book.stops.as_slice() else { panic!("{:?}", strip.book.stops) };
+    let fault = stop.fault.as_ref().unwrap();
+    assert_eq!((fault.code, fault.others.len()), (9, 16));
+    assert!(strip.told.len() < 25, "{} events", strip.told.len());
 }
 
 #[test]
@@ -728,6 +785,29 @@ fn hours_and_days_tell_the_counts_of_all_parts_before_them() {
         7200s 1 parts since 3600s (Edge)
     "#]]
     .assert_eq(&strip.words());
+}
+
+#[test]
+fn parts_of_a_gap_over_the_hour_are_booked_after_it_and_bound_both_hours() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut strip = Strip::new(press(), "run   ██\ntotal 11");
+    strip.play_until(2);
+    for second in 5..=10 {
+        let at = START.plus(HOUR_MS + second * 1000);
+        let readings = vec![(RUN, Reading::Good(Value::Bool(true))), (TOTAL, Reading::Good(Value::Int(102)))];
+        let turn = strip.shop.turn(Input::Observed(&Observation { at, readings }), at);
+        strip.tell(turn);
+    }
+    let now = strip.shop.now();
+    let latest = *strip.shop.machines().next().unwrap().counts();
+    let by =
+        Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: Some(&latest) };
+    let hour = |from: Stamp| {
+        let window = Window::of(&strip.book, from, from.plus(HOUR_MS), &by).unwrap();
+        (window.counts.total, window.counts.outside_total, window.parts_bounds)
+    };
+    assert_eq!(hour(START), (1, 0, Some((1, 101))));
+    assert_eq!(hour(START.plus(HOUR_MS)), (100, 100, Some((0, 100))));
 }
 
 #[test]

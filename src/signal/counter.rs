@@ -112,9 +112,11 @@ impl Counter {
 
     /// Cycles from one mark to another, if a machine could make them in that time.
     fn plausible(&self, from: Mark, to: Mark) -> Option<i64> {
-        let cycles = (to.raw - from.raw).rem_euclid(self.rule.modulus);
+        let cycles = to.raw.wrapping_sub(from.raw).rem_euclid(self.rule.modulus);
+        // What is always plausible needs no division: most looks show one part or none.
         let most = match self.rule.max_rate {
-            Some(rate) => rate.parts_in(to.at.since(from.at)).saturating_add(1).max(LEAST_CYCLES),
+            Some(_) if cycles <= LEAST_CYCLES => LEAST_CYCLES,
+            Some(rate) => rate.parts_in(to.at.since(from.at)).saturating_add(1),
             None => self.rule.modulus / 2,
         };
         (cycles <= most.min(self.rule.modulus - 1)).then_some(cycles)
