@@ -41,7 +41,9 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
-    /// The counts as seen last, which no event has told yet.
+    /// When its last event was made.
+    told_at: Stamp,
+    /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
 }
 
@@ -71,18 +73,18 @@ impl Figures {
         self.as_of = self.as_of.max(told.recorded);
         let index = told.event.machine().and_then(|id| self.rules.machines.iter().position(|machine| machine.id == id));
         if let Some(index) = index {
-            self.books[index].book.apply(&told.event);
+            let page = &mut self.books[index];
+            page.book.apply(&told.event);
+            page.told_at = told.recorded;
+            page.latest = page.book.readings.last().map(|reading| reading.counts);
         }
     }
 
-    /// Enters what was seen last; older marks than the events change nothing.
+    /// Enters what was seen last; of a machine that has told more since, nothing.
     pub(super) fn mark(&mut self, marks: &Marks) {
-        if marks.at < self.as_of {
-            return;
-        }
-        self.as_of = marks.at;
+        self.as_of = self.as_of.max(marks.at);
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
-            if let Some(mark) = marks.machines.get(&rules.id) {
+            if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
                 page.latest = Some(mark.parts.counts);
             }
         }

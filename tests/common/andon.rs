@@ -1,7 +1,7 @@
 //! The real binary in a folder of its own, the PLC that it polls and an ear at its broker that is not ours.
 #![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
 
-use crate::mosquitto::{Mosquitto, eventually};
+use crate::mosquitto::{DEADLINE, Mosquitto, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -10,8 +10,8 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -65,7 +65,7 @@ impl Place {
 
     /// To its end.
     pub fn ask(&self, words: &[&str]) -> Answer {
-        Answer::of(self.command(words).output().unwrap())
+        Answer::of(self.command(words))
     }
 
     /// `andon run -c andon.toml WORDS…`, up and running.
@@ -108,7 +108,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn of(output: Output) -> Answer {
+    /// Of a command that ends by itself, and is killed if it does not.
+    pub fn of(mut command: Command) -> Answer {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let id = Pid::from_child(&child);
+        let (ended, is_over) = mpsc::channel::<()>();
+        let guard = thread::spawn(move || {
+            if is_over.recv_timeout(2 * DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                _ = kill_process(id, Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        guard.join().unwrap();
         Answer {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -148,7 +160,7 @@ impl Daemon {
     pub fn until_logged(&self, what: &str) {
         let started = Instant::now();
         while self.logged(what) == 0 {
-            assert!(started.elapsed() < crate::mosquitto::DEADLINE, "not logged: {what}\n{}", self.log());
+            assert!(started.elapsed() < DEADLINE, "not logged: {what}\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -304,7 +316,18 @@ impl Drop for Ear {
         _ = self.child.wait();
         if thread::panicking() {
             for heard in self.heard().iter().filter(|heard| heard.topic.contains("/event/")) {
-                eprintln!("heard {} {}", heard.topic, heard.body);
+                let event = heard.json();
+                let data = &event["data"];
+                eprintln!(
+                    "heard {} {} {} {} {}{}{}",
+                    event["sequence"],
+                    event["time"],
+                    event["type"],
+                    data["machine"],
+                    data["state"],
+                    data["number"],
+                    data["text"]
+                );
             }
         }
     }
