@@ -1,4 +1,5 @@
 //! A Modbus server in whose coil 0 a machine runs, with its counter beside it: reads in, answers and their moments out.
+#![allow(dead_code, unreachable_pub, reason = "each bench takes what it needs")]
 
 use std::{
     io::{Read, Write},
