@@ -2,19 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "common/daemon.rs"]
+mod daemon;
 #[path = "../tests/common/mosquitto.rs"]
 mod mosquitto;
 #[path = "common/plc.rs"]
 mod plc;
 
+use daemon::Daemon;
 use mosquitto::{Door, Mosquitto, Subscriber};
 use plc::Plc;
-use std::{
-    fs,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 const EDGES: usize = 400;
 const POLL_MS: u64 = 100;
@@ -46,8 +44,7 @@ async fn measure() {
         ),
     )
     .unwrap();
-    let mut andon = Command::new(env!("CARGO_BIN_EXE_andon"));
-    let mut andon = andon.arg("run").arg("-c").arg(&toml).stderr(Stdio::null()).spawn().unwrap();
+    let andon = Daemon::start(&toml);
     subscriber.until(|message| message.text().contains("\"state\":\"short_stop\"")).await;
 
     let mut chance = fastrand::Rng::with_seed(1);
@@ -62,8 +59,7 @@ async fn measure() {
         edges_us.push(set.elapsed().as_micros());
         rests_us.push(plc.answered().expect("it was read").elapsed().as_micros());
     }
-    andon.kill().unwrap();
-    andon.wait().unwrap();
+    drop(andon);
 
     println!("{:<44} {:>8} {:>8} {:>8}", format!("ms, {EDGES} edges, poll {POLL_MS} ms"), "p50", "p99", "max");
     line(&format!("coil → subscriber (p99 ≤ {})", POLL_MS + REST_MS), &mut edges_us);

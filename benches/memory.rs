@@ -2,18 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "common/daemon.rs"]
+mod daemon;
 #[path = "../tests/common/mosquitto.rs"]
 mod mosquitto;
 #[path = "common/plc.rs"]
 mod plc;
 
+use daemon::Daemon;
 use mosquitto::{Door, Mosquitto};
 use plc::Plc;
 use std::{
     fmt::Write as _,
-    fs,
-    process::{Child, Command, Stdio},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -56,8 +57,7 @@ fn live(plcs: usize) {
     }
     let toml = folder.path().join("andon.toml");
     fs::write(&toml, config).unwrap();
-    let mut andon = Command::new(env!("CARGO_BIN_EXE_andon"));
-    let mut andon = andon.arg("run").arg("-c").arg(&toml).stderr(Stdio::null()).spawn().unwrap();
+    let andon = Daemon::start(&toml);
     let (begun, mut chance) = (Instant::now(), fastrand::Rng::with_seed(1));
     while begun.elapsed() < LIVES {
         for plc in &plcs {
@@ -69,12 +69,10 @@ fn live(plcs: usize) {
         thread::sleep(Duration::from_secs(1));
     }
     show(plcs.len(), &andon, begun.elapsed());
-    andon.kill().unwrap();
-    andon.wait().unwrap();
 }
 
-fn show(plcs: usize, andon: &Child, lived: Duration) {
-    let proc = format!("/proc/{}", andon.id());
+fn show(plcs: usize, andon: &Daemon, lived: Duration) {
+    let proc = format!("/proc/{}", andon.pid());
     let status = fs::read_to_string(format!("{proc}/status")).expect("it still runs");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
