@@ -224,11 +224,17 @@ impl Parts {
     pub fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, outside: bool) {
         let of = |role| self.tracked.iter().find(|tracked| tracked.role == role).map(|tracked| tracked.parts);
         let before = self.counts;
+        // Of two counters of which one is the total, the total is believed; the third count never falls, and what is
+        // not yet in the total is held until it is.
         let (good, reject, disagree) = match (of(Role::Total), of(Role::Good), of(Role::Reject)) {
             (_, Some(good), Some(reject)) => (good, reject, false),
-            (Some(total), Some(good), None) => (good, before.reject.max(total - good), total - good < before.reject),
+            (Some(total), Some(good), None) => {
+                let reject = before.reject.max(total - good);
+                (total - reject, reject, total - good < before.reject)
+            }
             (Some(total), None, Some(reject)) => {
-                (before.good.max(total - reject), reject, total - reject < before.good)
+                let good = before.good.max(total - reject);
+                (good, total - good, total - reject < before.good)
             }
             (Some(total), None, None) => (total, 0, false),
             (None, good, reject) => (good.unwrap_or(0), reject.unwrap_or(0), false),

@@ -450,7 +450,7 @@ impl Seen {
     fn is_stopping(&self) -> bool {
         match &self.watch {
             Watch::Signal { motion, .. } => motion.is_stopping(),
-            Watch::Counts(_) => false,
+            Watch::Counts(pace) => pace.is_stopping(),
         }
     }
 

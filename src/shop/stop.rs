@@ -42,27 +42,25 @@ pub fn edge(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, edge: Ed
     let (current, open) = remembered(desk, rules);
     // A stop that a gap interrupts and that is over after it ended where the gap began.
     let end = current.filter(|current| current.going == Going::Unknown).map_or(edge.at, |current| current.since);
+    // Within one poll, unless polls were missed around it.
+    let unseen_ms = edge.after.filter(|_| end == edge.at).map_or(0, |after| edge.at.since(after));
+    let blur_ms = if unseen_ms > 2 * rules.poll_ms { unseen_ms } else { rules.poll_ms };
     match edge.to {
         Going::Unknown => {
             let stop = open.map(|stop| measured(desk, rules, stop, edge.at));
             tell_state(desk, rules, around, edge, stop, None);
         }
         Going::Running => {
-            let ended = open.map(|stop| end_stop(desk, rules, around, stop, end));
+            let ended = open.map(|stop| end_stop(desk, rules, around, stop, end, blur_ms));
             tell_state(desk, rules, around, edge, None, ended.clone());
             tell_closed(desk, rules, ended);
         }
         Going::Still => match open {
             Some(stop) if !around.parts_in_gap => tell_state(desk, rules, around, edge, Some(stop), None),
             open => {
-                let ended = open.map(|stop| end_stop(desk, rules, around, stop, end));
-                let stop = new_stop(
-                    desk,
-                    rules,
-                    around,
-                    edge.at,
-                    current.is_some_and(|current| current.going == Going::Running),
-                );
+                let ended = open.map(|stop| end_stop(desk, rules, around, stop, end, rules.poll_ms));
+                let is_start_seen = current.is_some_and(|current| current.going == Going::Running);
+                let stop = new_stop(desk, rules, around, edge.at, is_start_seen.then_some(blur_ms));
                 tell_state(desk, rules, around, edge, Some(stop), ended.clone());
                 tell_closed(desk, rules, ended);
                 if rules.open_at_fault && around.first_fault != 0 {
@@ -89,12 +87,19 @@ pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: 
     if let Some(downtime) = &mut stop.downtime {
         downtime.revision += 1;
         if state_of(&stop) != current.state && current.going == Going::Still {
-            tell_state(desk, rules, around, Edge { to: Going::Still, at: current.since }, Some(stop.clone()), None);
+            tell_state(
+                desk,
+                rules,
+                around,
+                Edge { to: Going::Still, at: current.since, after: None },
+                Some(stop.clone()),
+                None,
+            );
         }
         tell_downtime(desk, rules, Change::Updated, stop);
         return;
     }
-    tell_state(desk, rules, around, Edge { to: current.going, at: current.since }, Some(stop), None);
+    tell_state(desk, rules, around, Edge { to: current.going, at: current.since, after: None }, Some(stop), None);
     if rules.open_at_fault {
         open_downtime(desk, rules, around, until);
     }
@@ -130,14 +135,21 @@ fn number(
     stop.downtime = Some(Numbered { number: last + 1, revision: 1 });
     judge(desk, rules, &mut stop);
     if current.going == Going::Still {
-        tell_state(desk, rules, around, Edge { to: Going::Still, at: current.since }, Some(stop.clone()), None);
+        tell_state(
+            desk,
+            rules,
+            around,
+            Edge { to: Going::Still, at: current.since, after: None },
+            Some(stop.clone()),
+            None,
+        );
     }
     tell_downtime(desk, rules, Change::Opened, stop.clone());
     stop
 }
 
 /// Ends a stop; if only now it shows that it was long enough, it is told as a downtime first.
-fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, end: Stamp) -> Stop {
+fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, end: Stamp, blur_ms: i64) -> Stop {
     let mut stop = measured(desk, rules, stop, end);
     let is_downtime =
         stop.duration_ms > 0 && stop.duration_ms >= stop.short_stop_ms && stop.counts_in != CountsIn::None;
@@ -146,13 +158,14 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
     }
     stop.ended_at = Some(end);
     stop.observed.ended_at = Some(end);
+    stop.uncertainty_ms = stop.uncertainty_ms.map(|start_ms| start_ms.max(blur_ms));
     if let Some(downtime) = &mut stop.downtime {
         downtime.revision += 1;
     }
     stop
 }
 
-fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, is_start_seen: bool) -> Stop {
+fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, uncertainty_ms: Option<i64>) -> Stop {
     let mut stop = Stop {
         stop_id: desk.mint(Role::Stop, at),
         downtime: None,
@@ -164,14 +177,14 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, i
         excluded_ms: 0,
         unknown_ms: 0,
         clock_adjust_ms: 0,
-        uncertainty_ms: is_start_seen.then_some(rules.poll_ms),
+        uncertainty_ms,
         shares: Vec::new(),
         shift: desk.rules.calendar.day(at).id,
         class: Class::Unassigned,
         counts_in: CountsIn::Availability,
         reason: None,
         fault: (around.first_fault != 0).then(|| Fault { code: around.first_fault, others: Vec::new() }),
-        flags: if is_start_seen { Vec::new() } else { vec!["start_not_seen".to_owned()] },
+        flags: if uncertainty_ms.is_some() { Vec::new() } else { vec!["start_not_seen".to_owned()] },
     };
     judge(desk, rules, &mut stop);
     stop
@@ -204,6 +217,11 @@ fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
 fn measured(desk: &Desk<'_>, rules: &MachineRules, mut stop: Stop, until: Stamp) -> Stop {
     if let Some(machine) = desk.known.machines.get(&rules.id) {
         machine.book.measure(&mut stop, until, &desk.rules.calendar);
+    }
+    // Not a stop at all: a downtime that turns out so is void.
+    if stop.counts_in == CountsIn::None {
+        (stop.duration_ms, stop.unknown_ms) = (0, 0);
+        stop.shares.clear();
     }
     stop
 }

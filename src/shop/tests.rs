@@ -717,6 +717,60 @@ fn with_no_data_off_a_failed_read_is_unknown_at_once_and_a_reading_holds_until_t
 }
 
 #[test]
+fn an_edge_in_missed_polls_is_as_uncertain_as_the_silence_around_it() {
+    let stop = |row: &str| {
+        let strip = Strip::new(press(), row).play();
+        strip.book.stops[0].uncertainty_ms
+    };
+    assert_eq!(stop("run ████______████"), Some(1000));
+    assert_eq!(stop("run ████!!____████"), Some(3000));
+    assert_eq!(stop("run ████____!!████"), Some(3000));
+    assert_eq!(stop("run ______████"), None);
+}
+
+#[test]
+fn a_downtime_that_turns_out_to_be_no_stop_is_void() {
+    let strip = chart(
+        press(),
+        "
+        run   ████__________███
+        fault 00000000000660000",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            4s running in a stop since 4s
+            11s press-7/1.2 updated, Operational for sensor, faults Some(Fault { code: 6, others: [] })
+            14s running
+            14s press-7/1.3 closed after 0s for sensor
+        "#]],
+    );
+    let stop = strip.book.stops.last().unwrap();
+    assert_eq!((stop.duration_ms, stop.shares.len()), (0, 0));
+    assert_eq!(strip.window().time_in(State::Running), 16_000);
+}
+
+#[test]
+fn a_reject_that_shows_a_look_after_its_part_makes_no_second_part() {
+    let strip = Strip::new(press(), "run    █████████\ntotal  111000000\nreject 000100000").play();
+    let counts = strip.window().counts;
+    assert_eq!((counts.total, counts.good + counts.reject), (2, 2));
+}
+
+#[test]
+fn without_a_run_signal_a_fault_that_is_gone_again_still_names_the_stop() {
+    chart(by_counts(), "total 11110000000011\nfault 00002000000000", expect![[r#"
+        0s running
+        4s short_stop (provisional) in a stop since 4s
+        4s down in a stop since 4s
+        4s press-7/1.1 opened, Unassigned
+        12s running
+        12s press-7/1.2 closed after 8s
+    "#]]);
+}
+
+#[test]
 fn parts_that_come_while_it_stands_are_counted_and_said_once() {
     let strip = chart(
         press(),

@@ -14,6 +14,8 @@ pub struct Edge {
     pub to: Going,
     /// Dated from its first sample; never before the edge before it.
     pub at: Stamp,
+    /// The last look before it, where silence is judged by time: the edge lies between the two.
+    pub after: Option<Stamp>,
 }
 
 /// How long an edge must hold, and what silence means. Milliseconds.
@@ -36,6 +38,8 @@ pub struct Motion {
     settled: Option<Going>,
     /// A value that differs from what is settled, and since when.
     candidate: Option<(bool, Stamp)>,
+    /// The last look before the candidate.
+    before: Option<Stamp>,
     /// The first good sample after a gap (or of all), while its value is not yet settled.
     resumed: Option<Stamp>,
     last_good: Option<Stamp>,
@@ -65,7 +69,7 @@ impl Motion {
             }
             return;
         };
-        self.last_good = Some(at);
+        let before = self.last_good.replace(at);
         if self.settled == Some(going(value)) {
             self.contradict(value, at, edges);
             if self.settled == Some(going(value)) {
@@ -78,6 +82,7 @@ impl Motion {
         self.contradict(value, at, edges);
         if self.candidate.is_none() && self.settled != Some(going(value)) {
             self.candidate = Some((value, at));
+            self.before = before.filter(|_| self.rule.no_data_ms.is_some());
         }
         self.confirm(at, edges);
     }
@@ -146,7 +151,7 @@ impl Motion {
         self.candidate = None;
         self.resumed = None;
         self.last_good = Some(at);
-        edges.push(Edge { to: Going::Running, at: gap_from });
+        edges.push(Edge { to: Going::Running, at: gap_from, after: None });
     }
 
     fn is_sighted(&self) -> bool {
@@ -182,7 +187,7 @@ impl Motion {
         let at = self.resumed.take().unwrap_or(since);
         self.settled = Some(going(value));
         self.candidate = None;
-        edges.push(Edge { to: going(value), at });
+        edges.push(Edge { to: going(value), at, after: self.before.take() });
     }
 
     fn lose(&mut self, from: Stamp, edges: &mut Vec<Edge>) {
@@ -190,7 +195,7 @@ impl Motion {
         self.candidate = None;
         if self.settled != Some(Going::Unknown) {
             self.settled = Some(Going::Unknown);
-            edges.push(Edge { to: Going::Unknown, at: from });
+            edges.push(Edge { to: Going::Unknown, at: from, after: None });
         }
     }
 }

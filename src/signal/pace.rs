@@ -138,6 +138,12 @@ impl Pace {
         self.settled == Some(Going::Unknown) && self.anchor.is_none()
     }
 
+    /// Whether the next part is overdue.
+    pub fn is_stopping(&self) -> bool {
+        let waits_ms = self.last_good.zip(self.anchor).map_or(0, |(last, anchor)| last.since(anchor.at));
+        self.settled == Some(Going::Running) && waits_ms > self.rule.cycle_ms
+    }
+
     /// It ran through the gap that just ended: the gap becomes running from its start on.
     pub fn bridge(&mut self, gap_from: Stamp, at: Stamp, edges: &mut Vec<Edge>) {
         self.last_good = Some(at);
@@ -159,7 +165,7 @@ impl Pace {
     fn settle(&mut self, to: Going, at: Stamp, edges: &mut Vec<Edge>) {
         self.settled = Some(to);
         self.before_gap = None;
-        edges.push(Edge { to, at });
+        edges.push(Edge { to, at, after: None });
     }
 
     fn lose(&mut self, from: Stamp, edges: &mut Vec<Edge>) {
@@ -167,7 +173,7 @@ impl Pace {
         if self.settled != Some(Going::Unknown) {
             self.before_gap = self.settled;
             self.settled = Some(Going::Unknown);
-            edges.push(Edge { to: Going::Unknown, at: from });
+            edges.push(Edge { to: Going::Unknown, at: from, after: None });
         }
     }
 }

@@ -64,7 +64,11 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         stop_id: stop.stop_id,
         number: format!("{}/{}", change.machine, downtime.map_or(0, |downtime| downtime.number)),
         revision: downtime.map_or(0, |downtime| downtime.revision),
-        status: if stop.ended_at.is_some() { "closed" } else { "open" },
+        status: match stop.ended_at {
+            _ if stop.counts_in == CountsIn::None => "void",
+            Some(_) => "closed",
+            None => "open",
+        },
         origin: "machine",
         about,
         started_at: Time(stop.started_at),
