@@ -5,13 +5,17 @@
 mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
+#[path = "common/pki.rs"]
+mod pki;
 
 use andon::{Daemon, Ear, Heard, Mood, Place, Plc, dead_port, gapless};
 use mosquitto::{Door, Mosquitto, eventually};
+use pki::Pki;
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -321,6 +325,33 @@ fn what_happened_while_the_broker_was_away_arrives_in_order_afterwards() {
     daemon.stop();
     let events = gapless(&ear.heard());
     assert_eq!(ear.events(), events, "in order, and none twice");
+}
+
+#[test]
+fn events_reach_a_broker_that_wants_tls_and_a_client_certificate() {
+    let pki = Pki::new("plant");
+    let (cert, key) = pki.sign("localhost");
+    let broker = Mosquitto::start(&Door::Tls { cert, key, clients: Some(pki.ca()), version: "tlsv1.3" });
+    let file = |path: &Path| path.to_str().unwrap().to_owned();
+    let (ca, (cert, key)) = (file(&pki.ca()), pki.sign("mes"));
+    let (cert, key, port) = (file(&cert), file(&key), broker.port.to_string());
+    let secure = ["-h", "localhost", "-p", &port, "--cafile", &ca, "--cert", &cert, "--key", &key];
+    let ear = Ear::with(&broker, "#", &secure);
+    let plc = Plc::start();
+    plc.coil(0, true);
+    let (cert, key) = pki.sign("gateway");
+    let more = format!("ca_file = \"{ca}\"\ncert_file = \"{}\"\nkey_file = \"{}\"\n", file(&cert), file(&key));
+    let config = config(plc.port, broker.port).replace("# more of the broker\n", &more);
+    let place = Place::with(&config.replace("mqtt://127.0.0.1", "mqtts://localhost"));
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", |_| true);
+    plc.coil(0, true);
+    ear.until_event("downtime.closed", |_| true);
+    daemon.stop();
+    ear.until("offline", |heard| heard.topic == STATUS && heard.json()["status"] == "offline");
+    gapless(&ear.heard());
 }
 
 /// With a PLC in trouble: it is said once, the state is unknown, little is computed, and it is found again.

@@ -171,7 +171,7 @@ struct Life {
 impl Life {
     /// No stop is near its threshold, none so short that a poll could miss it; now and then reads fail for a while.
     fn pass(&mut self, second: i64, end: i64, rate_per_min: i64, chance: &mut fastrand::Rng) {
-        if second >= self.until && second < end - 400 {
+        if second >= self.until && second < end - 600 {
             self.runs = !self.runs;
             let is_long = chance.u8(0..10) < 7;
             self.until = second
@@ -184,7 +184,8 @@ impl Life {
             // In the middle of a long stop, or of a run that goes on for a while.
             self.failed_from = if is_long && chance.u8(0..10) < 3 { second + 40 } else { i64::MAX };
             if self.failed_from < i64::MAX {
-                self.until = self.until.max(second + 220);
+                // What is known of it is still far above the threshold.
+                self.until = self.until.max(second + 320);
             }
         } else if second >= self.until {
             (self.runs, self.fault) = (true, 0);
@@ -265,7 +266,11 @@ fn assert_same_downtimes(expected: &[Value], found: &[Value], within_ms: i64, ga
     let verdicts = |of: &BTreeMap<String, Vec<Value>>| -> BTreeMap<String, Vec<Value>> {
         of.iter().map(|(machine, events)| (machine.clone(), events.iter().map(verdict).collect())).collect()
     };
-    assert_eq!(verdicts(&expected), verdicts(&found));
+    let (of_expected, of_found) = (verdicts(&expected), verdicts(&found));
+    for (machine, verdicts) in &of_expected {
+        assert_eq!(Some(verdicts), of_found.get(machine), "{machine}");
+    }
+    assert_eq!(of_expected.len(), of_found.len());
     let pairs = || expected.values().flatten().zip(found.values().flatten());
     let mut apart = Vec::new();
     for (expected, found) in pairs() {
