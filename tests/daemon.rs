@@ -8,7 +8,7 @@ mod mosquitto;
 #[path = "common/pki.rs"]
 mod pki;
 
-use andon::{Daemon, Ear, Heard, Mood, Place, Plc, dead_port, gapless};
+use andon::{Daemon, Ear, Heard, Mood, Peer, Place, Plc, dead_port, gapless};
 use mosquitto::{Door, Mosquitto, eventually};
 use pki::Pki;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use std::{
     fs,
     os::unix::net::UnixDatagram,
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -352,6 +353,45 @@ fn events_reach_a_broker_that_wants_tls_and_a_client_certificate() {
     daemon.stop();
     ear.until("offline", |heard| heard.topic == STATUS && heard.json()["status"] == "offline");
     gapless(&ear.heard());
+}
+
+#[test]
+fn sigterm_ends_in_time_with_a_broker_that_accepts_and_says_nothing() {
+    let (plc, broker) = (Plc::start(), Plc::start());
+    broker.mood(Mood::Silent);
+    let place = Place::with(&config(plc.port, broker.port));
+    let daemon = place.run(&[]);
+    eventually("the broker is asked", || broker.requests() > 0);
+    plc.until_polled();
+    daemon.stop();
+}
+
+#[test]
+fn a_plc_by_libmodbus_is_read_and_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, source) = (folder.path().join("server"), "tests/peers/modbus_server.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let compiled = Command::new("gcc").arg("-o").args([&program, &source]).arg("-lmodbus").status();
+    assert!(compiled.expect("gcc is installed").success(), "it compiles with libmodbus-dev");
+    let mut server = Peer::start(Command::new(program).arg("0"));
+    let port = server.line();
+
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let ear = Ear::open(&broker, "#");
+    // Coil 0 is set, register 0 counts the requests, register 12 holds 12 * 31 + 7.
+    let text = config(port.parse().unwrap(), broker.port)
+        .replace("good = { holding = 0, type = \"u32\" }", "good = { holding = 0 }")
+        .replace("fault = { holding = 3 }", "fault = { holding = 12 }");
+    let place = Place::with(&text);
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    eventually("its parts are shown", || picture(&ear)["counts"]["good"].as_i64().is_some_and(|good| good > 20));
+    assert_eq!(picture(&ear)["fault"], 379);
+    drop(server);
+    daemon.until_logged("a PLC was lost");
+    ear.until_event("notice.raised", |event| event["data"]["code"] == "plc_lost");
+    assert_eq!(daemon.troubles().len(), 1, "{}", daemon.log());
+    daemon.stop();
 }
 
 /// With a PLC in trouble: it is said once, the state is unknown, little is computed, and it is found again.

@@ -6,16 +6,10 @@ mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 
-use andon::{Daemon, Ear, Place, dead_port};
+use andon::{Daemon, Ear, Peer, Place, dead_port};
 use mosquitto::{Door, Mosquitto, eventually};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::Stdio,
-};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 const NIST: &str = r#"
 [gateway]
@@ -337,10 +331,9 @@ fn what_a_subscriber_hears_of_a_line_is_what_replay_says_of_its_samples() {
     // Free ports, told by the simulator itself.
     let speed = SPEED.to_string();
     let words = ["sim", "-c", "andon.toml", "--samples", "day.csv", "--listen", "127.0.0.1:0", "--speed", &speed];
-    let mut sim = place.command(&words).stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(sim.stdout.take().unwrap()).lines();
+    let mut sim = Peer::start(&mut place.command(&words));
     let mut port = |plc: &str| -> u16 {
-        let line = told.next().unwrap().unwrap();
+        let line = sim.line();
         let (id, address) = line.split_once(' ').unwrap();
         assert_eq!(id, plc);
         address.rsplit_once(':').unwrap().1.parse().unwrap()
@@ -351,12 +344,7 @@ fn what_a_subscriber_hears_of_a_line_is_what_replay_says_of_its_samples() {
     let status = ear.until("the status", |heard| heard.topic.ends_with("/status"));
     assert_eq!(status.json()["clock_speed"], SPEED);
 
-    let mut ended = None;
-    let started = std::time::Instant::now();
-    while ended.is_none() && started.elapsed().as_secs() < 120 {
-        ended = sim.try_wait().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let ended = sim.ends_within(Duration::from_secs(120));
     assert!(ended.is_some_and(|status| status.success()), "the simulator ended with {ended:?}");
     let is_lost = |events: &[Value], machine: &str| {
         let of = |event: &&Value| event["data"]["machine"] == machine && event["type"] == "andon.state.changed.v1";
