@@ -159,6 +159,109 @@ fn each_exit_code_has_its_cause_and_clear_words() {
     ends(&["run", "-c", "andon.toml"], 74, &["is not a folder"]);
 }
 
+/// Every word that a configuration may hold, as the users' page shows them.
+const EVERY_WORD: &str = r#"[gateway]
+id       = "gw-hall-3"                 # required: MQTT client id, `source` of every event
+path     = "acme/leipzig/hall-3"       # required: ISA-95 enterprise/site/area
+timezone = "Europe/Berlin"             # required
+data_dir = "/var/lib/andon"
+
+[mqtt]
+brokers  = ["mqtt://127.0.0.1:1883"]   # mqtt:// or mqtts://, tried in order
+prefix   = "andon/v1"                  # first part of every topic; may be empty
+# username, password_file, ca_file, cert_file, key_file, keep_alive = "30s"
+
+[[serial]]                             # a line that several [[plc]] share; requests are serialised, a silent unit does not starve the others
+id        = "rs485"
+device    = "/dev/serial/by-id/usb-FTDI"
+baud      = 19200
+data_bits = 8
+parity    = "even"                     # none | even | odd
+stop_bits = 1
+echo      = false                      # the adapter hears itself
+gap       = "auto"                     # silence between frames: 3.5 characters
+
+[[plc]]
+id      = "press-plc"                  # required
+tcp     = "192.168.0.7:502"            # one of tcp, rtu_over_tcp = "host:port", serial = "rs485"
+unit    = 1
+poll    = "200ms"
+timeout = "1s"
+# points_from = "other-plc"            # same map as another PLC
+[plc.points]                           # belongs to the [[plc]] above; any machine may use a point
+run     = { coil = 0 }                           # coil | discrete | holding | input, 0-based; or ref = "40101" (1-based); invert = true; hold = "3s" (blinking lamp)
+good    = { holding = 100, type = "u32" }        # u16 i16 u32 i32 u64 i64 f32 f64 bcd16 bcd32 string(n characters); order = "ABCD" | "CDAB" | "BADC" | "DCBA"
+reject  = { holding = 102, type = "u32", modulus = 2147483647 }
+fault   = { holding = 104 }                      # u16 when no type is given; bit = 0..15 takes one bit; scale, offset
+state   = { holding = 105 }
+order   = { holding = 110, type = "string(8)" }
+
+[[machine]]
+id          = "press-7"                # required
+line        = "line-2"                 # required
+asset       = "EQ-10042"               # key in the CMMS asset register; default: the id
+ideal_cycle = "1s"                     # per part (or ideal_rate = "700/min"); an order or product may bring its own; none: no P, Q, OEE
+run         = "press-plc.run"          # may be left out: then running is derived from counts; or an expression "plc.auto && !plc.fault"
+good        = "press-plc.good"         # any two of total, good, reject; or total alone
+reject      = "press-plc.reject"
+fault       = "press-plc.fault"
+state       = "press-plc.state"        # with [machine.states]: running = [6], external = [5], changeover = [], down = [9, 11], …
+order       = "press-plc.order"        # order / product numbers that the PLC knows
+debounce    = "1s"                     # a run edge must hold this long; it is dated from its first sample
+short_stop  = "120s"                   # shorter stops are performance loss; from here on it is a downtime
+no_data     = "5s"                     # silence (a failed read is silence too) after which the state is `unknown`, back-dated to the last good sample; "off": only a failed read is, at once, from its own time
+# max_rate, stop_after, debounce_run, open_at, order_required, parts_per_cycle: time-model.md
+
+[[product]]
+code        = "cap-28"
+ideal_rate  = "700/min"
+
+[[shift]]                              # none at all: planned to run around the clock
+id     = "early"
+days   = ["mon", "tue", "wed", "thu", "fri"]
+start  = "06:00"
+end    = "14:00"
+breaks = [{ start = "09:00", end = "09:15" }, { start = "12:00", end = "12:30" }]
+
+[[reason]]
+code      = "mech.jam"
+text      = "Material jam"
+class     = "failure"                  # failure | operational | changeover | planned | external | unassigned
+counts_in = "availability"             # availability | performance | excluded | none
+faults    = [12, 13]                   # PLC fault codes that name this reason (0: no fault); `machines = ["press-7"]` limits them. A fault that no reason names: class `failure`, reason null
+
+[[work_request]]
+name     = "long failure"
+class    = "failure"
+after    = "10m"                       # open at least this long; or times = 3, within = "8h"; or run_hours = 500; or cycles = 100000
+priority = 2                           # 1 highest … 4
+
+[[consumer]]
+id    = "mes"                          # reports receipts; kinds, machines (default all), max_lag = "90d"
+may   = ["order", "reason", "scrap", "operator", "replay"]   # commands it may send; default none; `replay` for itself always
+"#;
+
+#[test]
+fn a_configuration_that_uses_every_word_is_accepted_and_what_is_not_acted_on_is_named() {
+    let place = Place::with(EVERY_WORD);
+    let answer = place.ask(&["check", "-c", "andon.toml"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert_eq!(answer.out, "ok: 1 gateway, 1 PLC, 6 points, 1 machine\n");
+    let not_yet =
+        |line: &str| Some(line.split_once(": warning: ")?.1.split_once(" is read but not acted on")?.0.to_owned());
+    let words: Vec<String> = answer.err.lines().filter_map(not_yet).collect();
+    let expected = [
+        "[[serial]]",
+        "`state` in [[machine]]",
+        "`order` in [[machine]]",
+        "[[product]]",
+        "[[shift]]",
+        "[[work_request]]",
+        "[[consumer]]",
+    ];
+    assert_eq!(words, expected, "{}", answer.err);
+}
+
 #[test]
 fn a_data_folder_belongs_to_one_gateway() {
     let place = Place::with(GOOD);

@@ -5,13 +5,18 @@
 mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
+#[path = "common/pki.rs"]
+mod pki;
 
-use andon::{Daemon, Ear, Heard, Mood, Place, Plc, dead_port, gapless};
+use andon::{Daemon, Ear, Heard, Mood, Peer, Place, Plc, dead_port, gapless};
 use mosquitto::{Door, Mosquitto, eventually};
+use pki::Pki;
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
+    path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -321,6 +326,72 @@ fn what_happened_while_the_broker_was_away_arrives_in_order_afterwards() {
     daemon.stop();
     let events = gapless(&ear.heard());
     assert_eq!(ear.events(), events, "in order, and none twice");
+}
+
+#[test]
+fn events_reach_a_broker_that_wants_tls_and_a_client_certificate() {
+    let pki = Pki::new("plant");
+    let (cert, key) = pki.sign("localhost");
+    let broker = Mosquitto::start(&Door::Tls { cert, key, clients: Some(pki.ca()), version: "tlsv1.3" });
+    let file = |path: &Path| path.to_str().unwrap().to_owned();
+    let (ca, (cert, key)) = (file(&pki.ca()), pki.sign("mes"));
+    let (cert, key, port) = (file(&cert), file(&key), broker.port.to_string());
+    let secure = ["-h", "localhost", "-p", &port, "--cafile", &ca, "--cert", &cert, "--key", &key];
+    let ear = Ear::with(&broker, "#", &secure);
+    let plc = Plc::start();
+    plc.coil(0, true);
+    let (cert, key) = pki.sign("gateway");
+    let more = format!("ca_file = \"{ca}\"\ncert_file = \"{}\"\nkey_file = \"{}\"\n", file(&cert), file(&key));
+    let config = config(plc.port, broker.port).replace("# more of the broker\n", &more);
+    let place = Place::with(&config.replace("mqtt://127.0.0.1", "mqtts://localhost"));
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", |_| true);
+    plc.coil(0, true);
+    ear.until_event("downtime.closed", |_| true);
+    daemon.stop();
+    ear.until("offline", |heard| heard.topic == STATUS && heard.json()["status"] == "offline");
+    gapless(&ear.heard());
+}
+
+#[test]
+fn sigterm_ends_in_time_with_a_broker_that_accepts_and_says_nothing() {
+    let (plc, broker) = (Plc::start(), Plc::start());
+    broker.mood(Mood::Silent);
+    let place = Place::with(&config(plc.port, broker.port));
+    let daemon = place.run(&[]);
+    eventually("the broker is asked", || broker.requests() > 0);
+    plc.until_polled();
+    daemon.stop();
+}
+
+#[test]
+fn a_plc_by_libmodbus_is_read_and_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, source) = (folder.path().join("server"), "tests/peers/modbus_server.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let compiled = Command::new("gcc").arg("-o").args([&program, &source]).arg("-lmodbus").status();
+    assert!(compiled.expect("gcc is installed").success(), "it compiles with libmodbus-dev");
+    let mut server = Peer::start(Command::new(program).arg("0"));
+    let port = server.line();
+
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let ear = Ear::open(&broker, "#");
+    // Coil 0 is set, register 0 counts the requests, register 12 holds 12 * 31 + 7.
+    let text = config(port.parse().unwrap(), broker.port)
+        .replace("good = { holding = 0, type = \"u32\" }", "good = { holding = 0 }")
+        .replace("fault = { holding = 3 }", "fault = { holding = 12 }");
+    let place = Place::with(&text);
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    eventually("its parts are shown", || picture(&ear)["counts"]["good"].as_i64().is_some_and(|good| good > 20));
+    assert_eq!(picture(&ear)["fault"], 379);
+    drop(server);
+    daemon.until_logged("a PLC was lost");
+    ear.until_event("notice.raised", |event| event["data"]["code"] == "plc_lost");
+    assert_eq!(daemon.troubles().len(), 1, "{}", daemon.log());
+    daemon.stop();
 }
 
 /// With a PLC in trouble: it is said once, the state is unknown, little is computed, and it is found again.

@@ -3,13 +3,15 @@
 
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
+#[path = "common/pki.rs"]
+mod pki;
 
 use andon::io::{
     journal::Row,
     mqtt::{self, Backlog, Broker, Said, Settings, Will, Word, tls},
 };
 use mosquitto::{DEADLINE, Door, Message, Mosquitto, Subscriber, eventually};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use pki::Pki;
 use std::{
     collections::BTreeSet,
     fs,
@@ -384,42 +386,6 @@ async fn a_picture_of_two_hundred_kilobytes_passes() {
     gateway.picture("p/7/oee", &body);
     assert_eq!(watcher.next().await.text(), body);
     gateway.leave().await;
-}
-
-/// An authority, and what it signed.
-struct Pki {
-    folder: TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Pki {
-    fn new(name: &str) -> Pki {
-        let folder = TempDir::new().unwrap();
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
-        Pki { folder, issuer }
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// Certificate and key.
-    fn sign(&self, name: &str) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        let write = |ending: &str, pem: String| {
-            let path = self.folder.path().join(format!("{name}.{ending}"));
-            fs::write(&path, pem).unwrap();
-            path
-        };
-        (write("crt", cert.pem()), write("key", key.serialize_pem()))
-    }
 }
 
 fn encrypted(broker: &Mosquitto, host: &str, ca: &Path, pair: Option<(PathBuf, PathBuf)>) -> Settings {

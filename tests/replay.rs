@@ -6,16 +6,10 @@ mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 
-use andon::{Daemon, Ear, Place, dead_port};
+use andon::{Daemon, Ear, Peer, Place, dead_port};
 use mosquitto::{Door, Mosquitto, eventually};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::Stdio,
-};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 const NIST: &str = r#"
 [gateway]
@@ -171,7 +165,7 @@ struct Life {
 impl Life {
     /// No stop is near its threshold, none so short that a poll could miss it; now and then reads fail for a while.
     fn pass(&mut self, second: i64, end: i64, rate_per_min: i64, chance: &mut fastrand::Rng) {
-        if second >= self.until && second < end - 400 {
+        if second >= self.until && second < end - 600 {
             self.runs = !self.runs;
             let is_long = chance.u8(0..10) < 7;
             self.until = second
@@ -184,7 +178,8 @@ impl Life {
             // In the middle of a long stop, or of a run that goes on for a while.
             self.failed_from = if is_long && chance.u8(0..10) < 3 { second + 40 } else { i64::MAX };
             if self.failed_from < i64::MAX {
-                self.until = self.until.max(second + 220);
+                // What is known of it is still far above the threshold.
+                self.until = self.until.max(second + 320);
             }
         } else if second >= self.until {
             (self.runs, self.fault) = (true, 0);
@@ -265,7 +260,11 @@ fn assert_same_downtimes(expected: &[Value], found: &[Value], within_ms: i64, ga
     let verdicts = |of: &BTreeMap<String, Vec<Value>>| -> BTreeMap<String, Vec<Value>> {
         of.iter().map(|(machine, events)| (machine.clone(), events.iter().map(verdict).collect())).collect()
     };
-    assert_eq!(verdicts(&expected), verdicts(&found));
+    let (of_expected, of_found) = (verdicts(&expected), verdicts(&found));
+    for (machine, verdicts) in &of_expected {
+        assert_eq!(Some(verdicts), of_found.get(machine), "{machine}");
+    }
+    assert_eq!(of_expected.len(), of_found.len());
     let pairs = || expected.values().flatten().zip(found.values().flatten());
     let mut apart = Vec::new();
     for (expected, found) in pairs() {
@@ -332,10 +331,9 @@ fn what_a_subscriber_hears_of_a_line_is_what_replay_says_of_its_samples() {
     // Free ports, told by the simulator itself.
     let speed = SPEED.to_string();
     let words = ["sim", "-c", "andon.toml", "--samples", "day.csv", "--listen", "127.0.0.1:0", "--speed", &speed];
-    let mut sim = place.command(&words).stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(sim.stdout.take().unwrap()).lines();
+    let mut sim = Peer::start(&mut place.command(&words));
     let mut port = |plc: &str| -> u16 {
-        let line = told.next().unwrap().unwrap();
+        let line = sim.line();
         let (id, address) = line.split_once(' ').unwrap();
         assert_eq!(id, plc);
         address.rsplit_once(':').unwrap().1.parse().unwrap()
@@ -346,12 +344,7 @@ fn what_a_subscriber_hears_of_a_line_is_what_replay_says_of_its_samples() {
     let status = ear.until("the status", |heard| heard.topic.ends_with("/status"));
     assert_eq!(status.json()["clock_speed"], SPEED);
 
-    let mut ended = None;
-    let started = std::time::Instant::now();
-    while ended.is_none() && started.elapsed().as_secs() < 120 {
-        ended = sim.try_wait().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let ended = sim.ends_within(Duration::from_secs(120));
     assert!(ended.is_some_and(|status| status.success()), "the simulator ended with {ended:?}");
     let is_lost = |events: &[Value], machine: &str| {
         let of = |event: &&Value| event["data"]["machine"] == machine && event["type"] == "andon.state.changed.v1";

@@ -7,10 +7,10 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread,
     time::{Duration, Instant},
@@ -222,6 +222,43 @@ impl Drop for Daemon {
         if thread::panicking() {
             eprintln!("the log of the daemon:\n{}", self.log());
         }
+    }
+}
+
+/// Another program that says on its stdout where it is; killed with the test.
+pub struct Peer {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    pub fn start(command: &mut Command) -> Peer {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        Peer { child, said }
+    }
+
+    pub fn line(&mut self) -> String {
+        self.said.next().expect("it says one more line").unwrap()
+    }
+
+    /// `None` if it goes on after this time.
+    pub fn ends_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < time {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
