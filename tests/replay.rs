@@ -178,8 +178,8 @@ impl Life {
             // In the middle of a long stop, or of a run that goes on for a while.
             self.failed_from = if is_long && chance.u8(0..10) < 3 { second + 40 } else { i64::MAX };
             if self.failed_from < i64::MAX {
-                // What is known of it is still far above the threshold.
-                self.until = self.until.max(second + 320);
+                // What is known of it is still above the threshold.
+                self.until = self.until.max(second + 220);
             }
         } else if second >= self.until {
             (self.runs, self.fault) = (true, 0);

@@ -318,6 +318,8 @@ pub struct Recorder {
     places: BTreeMap<PointIx, usize>,
     /// The last reading written of each column, and when.
     written: Vec<Option<(Reading, Stamp)>>,
+    /// The last good reading of each column, written or not, and when it was seen.
+    good: Vec<Option<(Reading, Stamp)>>,
     /// The row that still may gain cells of the same moment.
     row: Vec<Option<Reading>>,
     row_at: Option<Stamp>,
@@ -335,6 +337,7 @@ impl Recorder {
             out: csv::WriterBuilder::new().buffer_capacity(BUFFER_BYTES).from_writer(file),
             places: columns.iter().enumerate().map(|(place, column)| (column.ix, place)).collect(),
             written: vec![None; columns.len()],
+            good: vec![None; columns.len()],
             row: vec![None; columns.len()],
             row_at: None,
             last: Stamp::MIN,
@@ -353,8 +356,22 @@ impl Recorder {
         if self.is_full() {
             return Ok(());
         }
-        // Rows must rise: what comes late, or at the moment of a row that is already out, is dated just after it.
-        let mut at = seen.at.max(self.last.plus(1));
+        let at = seen.at;
+        // A silence begins at the last good look, which may not have been worth a row.
+        let mut ended: BTreeMap<Stamp, Vec<(usize, Reading)>> = BTreeMap::new();
+        for (ix, reading) in &seen.readings {
+            let Some(place) = self.places.get(ix).copied() else { continue };
+            if matches!(reading, Reading::Good(_)) {
+                self.good[place] = Some((reading.clone(), at));
+            } else if let Some((good, seen_at)) = self.good[place].take()
+                && self.written[place].as_ref().is_some_and(|(_, written)| *written < seen_at)
+            {
+                ended.entry(seen_at).or_default().push((place, good));
+            }
+        }
+        for (seen_at, cells) in ended {
+            self.put(seen_at, cells)?;
+        }
         let readings = || seen.readings.iter().filter_map(|(ix, reading)| Some((*self.places.get(ix)?, reading)));
         let is_new = |place: usize, reading: &Reading| match &self.written[place] {
             Some((before, _)) => !same(before, reading),
@@ -369,9 +386,15 @@ impl Recorder {
             .filter(|(place, reading)| all || is_new(*place, reading))
             .map(|(place, reading)| (place, reading.clone()))
             .collect();
-        if cells.is_empty() {
+        self.put(at, cells)
+    }
+
+    /// Rows must rise: what comes late, or at the moment of a row that is already out, is dated just after it.
+    fn put(&mut self, at: Stamp, cells: Vec<(usize, Reading)>) -> Result<(), Error> {
+        if cells.is_empty() || self.is_full() {
             return Ok(());
         }
+        let mut at = at.max(self.last.plus(1));
         if let Some(row_at) = self.row_at {
             if at > row_at || cells.iter().any(|(place, _)| self.row[*place].is_some()) {
                 self.write_row()?;
@@ -622,7 +645,7 @@ mod tests {
             text,
             "time,press.run,press.good,press.heat,press.order\n\
              1970-01-01T00:00:01.000Z,1,5,,\n\
-             1970-01-01T00:00:03.000Z,,6,,\n\
+             1970-01-01T00:00:03.000Z,1,6,,\n\
              1970-01-01T00:00:04.000Z,!,!,,\n\
              1970-01-01T00:00:08.999Z,0,,,\n\
              1970-01-01T00:00:09.000Z,0,!,,\n"

@@ -760,14 +760,18 @@ fn a_reject_that_shows_a_look_after_its_part_makes_no_second_part() {
 
 #[test]
 fn without_a_run_signal_a_fault_that_is_gone_again_still_names_the_stop() {
-    chart(by_counts(), "total 11110000000011\nfault 00002000000000", expect![[r#"
+    chart(
+        by_counts(),
+        "total 11110000000011\nfault 00002000000000",
+        expect![[r#"
         0s running
         4s short_stop (provisional) in a stop since 4s
         4s down in a stop since 4s
         4s press-7/1.1 opened, Unassigned
         12s running
         12s press-7/1.2 closed after 8s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
