@@ -1,7 +1,14 @@
 //! The command line in, an exit code out.
 
-use std::process::ExitCode;
+use andon::cli::{self, Exit};
+use std::{panic, process};
 
-fn main() -> ExitCode {
-    andon::cli::run(std::env::args_os())
+fn main() -> process::ExitCode {
+    // Whichever thread finds a bug, the whole program ends: what is journaled is safe, and systemd starts it again.
+    let say = panic::take_hook();
+    panic::set_hook(Box::new(move |bug| {
+        say(bug);
+        process::exit(Exit::Bug as i32);
+    }));
+    cli::run(std::env::args_os())
 }
