@@ -14,6 +14,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::symlink},
     path::Path,
+    thread,
 };
 
 const GOOD: &str = r#"[gateway]
@@ -292,4 +293,18 @@ fn an_environment_that_is_not_utf_8_is_no_reason_to_fail_unless_it_is_meant_for_
     let answer = Answer::of(ours);
     assert_eq!(answer.code, 78, "{}", answer.err);
     assert!(answer.err.contains("ANDON_GATEWAY__ID"), "{}", answer.err);
+}
+
+#[test]
+fn samples_that_are_wrong_are_refused_also_when_they_come_through_a_pipe() {
+    let place = Place::with(GOOD);
+    let fifo = place.path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let to = fifo.clone();
+    let writing = thread::spawn(move || fs::write(to, "time,plc.run,plc.total\n1,1,0\n2,on,0\n").unwrap());
+    let wrong = place.command(&["replay", "-c", "andon.toml", "--samples", "fifo"]);
+    let answer = Answer::of(wrong);
+    writing.join().unwrap();
+    assert_eq!(answer.code, 65, "{}", answer.err);
+    assert!(answer.err.contains("fifo:3: `on`"), "{}", answer.err);
 }
