@@ -323,7 +323,8 @@ impl Gateway {
         at: Stamp,
     ) {
         // The first answer after a start is nothing to report.
-        if self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers {
+        let is_news = self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers;
+        if is_news && self.held.is_none() {
             let mut envelope = Envelope::default();
             self.notice(None, code, severity, text, at, &mut envelope);
             self.send(envelope);
@@ -444,7 +445,8 @@ impl Gateway {
         let now = self.clock.now();
         if let Ok(marks) = serde_json::to_string(&self.shop.marks()) {
             self.memory.keep(marks.clone());
-            if self.held.is_none() {
+            // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
+            if self.held.is_none() && self.status.trouble.is_none() {
                 let mut envelope = Envelope::default();
                 self.pictures.states(&self.shop, &self.names, now, &mut envelope);
                 if self.beats % OEE_BEATS == 1 {

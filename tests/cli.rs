@@ -300,8 +300,7 @@ fn samples_that_are_wrong_are_refused_also_when_they_come_through_a_pipe() {
     let place = Place::with(GOOD);
     let fifo = place.path("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-    let to = fifo.clone();
-    let writing = thread::spawn(move || fs::write(to, "time,plc.run,plc.total\n1,1,0\n2,on,0\n").unwrap());
+    let writing = thread::spawn(move || fs::write(fifo, "time,plc.run,plc.total\n1,1,0\n2,on,0\n").unwrap());
     let wrong = place.command(&["replay", "-c", "andon.toml", "--samples", "fifo"]);
     let answer = Answer::of(wrong);
     writing.join().unwrap();
