@@ -474,3 +474,33 @@ fn a_plc_that_is_lost_while_the_journal_is_full_to_its_bound_costs_no_event() {
     assert!(told.len() > 10_000, "{}", told.len());
     daemon.stop();
 }
+
+#[test]
+fn a_clock_that_was_set_back_between_two_starts_rewrites_no_history() {
+    let (plc, _broker, ear, place) = shop();
+    // An hour passes in a few seconds: then the next start is too early.
+    let fast = place.run(&["--clock-speed", "600"]);
+    ear.until_event("state.changed", is_state("running"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", is_number("press-7/1"));
+    plc.coil(0, true);
+    ear.until_event("downtime.closed", is_number("press-7/1"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", is_number("press-7/2"));
+    fast.stop();
+    let before = place.report(&[]);
+
+    let daemon = place.run(&[]);
+    let notice = ear.until_event("notice.raised", |event| event["data"]["code"] == "clock_step");
+    assert_eq!(notice["data"]["severity"], "warning");
+    plc.coil(0, true);
+    let closed = ear.until_event("downtime.closed", is_number("press-7/2"));
+    let data = &closed["data"];
+    assert!(data["ended_at"].as_str() > data["started_at"].as_str(), "{data}");
+    daemon.stop();
+    let after = place.report(&[]);
+    let window = |report: &Value| report["windows"][0].clone();
+    assert_eq!(window(&after)["downtimes"][0], window(&before)["downtimes"][0]);
+    assert!(window(&after)["time_ms"]["down"].as_i64() >= window(&before)["time_ms"]["down"].as_i64());
+    gapless(&ear.heard());
+}
