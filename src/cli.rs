@@ -158,7 +158,7 @@ impl ConfigFiles {
     fn load(&self) -> Result<Plan, Failure> {
         let say =
             |faults: &[config::Fault]| faults.iter().map(|fault| format!("{}\n\n", fault.render())).collect::<String>();
-        match config::load(&self.paths, std::env::vars()) {
+        match config::load(&self.paths, environment()) {
             Ok((plan, warnings)) => {
                 eprint_words(&say(&warnings));
                 Ok(plan)
@@ -191,7 +191,7 @@ impl Command {
         match self {
             Command::Run { config, record, clock_speed } => daemon::run(config.load()?, record, clock_speed)?,
             Command::Check { config, format } => {
-                let done = check::check(&config.paths, std::env::vars(), format, &mut io::stdout(), &mut io::stderr());
+                let done = check::check(&config.paths, environment(), format, &mut io::stdout(), &mut io::stderr());
                 return done.map(ExitCode::from).map_err(|error| Failure::new(Exit::Unavailable, &error));
             }
             Command::Replay { config, samples, events, report } => {
@@ -206,6 +206,12 @@ impl Command {
         }
         Ok(code(Exit::Ok))
     }
+}
+
+/// What is not UTF-8 is none of ours, or a fault of the configuration like any other: never a reason to panic.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn code(exit: Exit) -> ExitCode {

@@ -13,7 +13,7 @@ mod status;
 use crate::{
     event::{Stamp, Told, notice},
     io::{
-        clock::Clock,
+        clock::{Clock, wall},
         journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Row},
         mqtt, plc,
         systemd::Notify,
@@ -106,13 +106,15 @@ pub enum Error {
 /// What keeps it from starting, or from going on.
 pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = ()>) -> Result<(), Error> {
     mqtt::check(&settings.mqtt)?;
-    let clock = Clock::start(settings.clock_speed);
     let (journal, start) = Journal::open(&settings.journal)?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
     let known = remember(&start)?;
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let marks = latest_marks(start.marks.as_deref(), marks_file.read().map(|kept| kept.body).as_deref());
+    let end = known.at.max(marks.at).plus(1);
+    let behind_ms = end.since(wall());
+    let clock = Clock::start(settings.clock_speed).not_before(end);
     let shop = Shop::open(Arc::new(settings.rules), known, &marks);
     let recording = match &settings.record {
         Some(path) => Some(Recording::begin(path, record::columns(shop.rules(), &settings.plcs))?),
@@ -179,7 +181,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         quiet_beats: 0,
         patient_beats,
     };
-    house.open(rules_text, &changed);
+    house.open(rules_text, &changed, behind_ms);
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
     // The journal's thread has been told; what it could not write is an error.
     match ending.join() {
@@ -228,9 +230,17 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn open(&mut self, rules_text: String, changed: &[String]) {
+    fn open(&mut self, rules_text: String, changed: &[String], behind_ms: i64) {
         let now = self.clock.now();
         let mut envelope = Envelope { rules: Some(rules_text), ..Envelope::default() };
+        let behind_s = behind_ms / 1000;
+        if behind_s > 0 {
+            warn!(behind_s, "the clock was set back: time goes on from the last event until the clock has passed it");
+            let text = format!(
+                "the clock stands {behind_s} s before the last event: time goes on from there, so stamps are so much late"
+            );
+            self.notice(None, "clock_step", notice::Severity::Warning, text, now, &mut envelope);
+        }
         for id in changed {
             let machine = (!id.is_empty()).then(|| id.clone());
             let text =
@@ -323,7 +333,8 @@ impl Gateway {
         at: Stamp,
     ) {
         // The first answer after a start is nothing to report.
-        if self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers {
+        let is_news = self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers;
+        if is_news && self.held.is_none() {
             let mut envelope = Envelope::default();
             self.notice(None, code, severity, text, at, &mut envelope);
             self.send(envelope);
@@ -444,7 +455,8 @@ impl Gateway {
         let now = self.clock.now();
         if let Ok(marks) = serde_json::to_string(&self.shop.marks()) {
             self.memory.keep(marks.clone());
-            if self.held.is_none() {
+            // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
+            if self.held.is_none() && self.status.trouble.is_none() {
                 let mut envelope = Envelope::default();
                 self.pictures.states(&self.shop, &self.names, now, &mut envelope);
                 if self.beats % OEE_BEATS == 1 {

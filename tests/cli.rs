@@ -9,7 +9,13 @@ mod mosquitto;
 use andon::{Answer, Ear, Place, Plc, andon, dead_port, listing};
 use mosquitto::{Door, Mosquitto};
 use serde_json::Value;
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+    path::Path,
+    thread,
+};
 
 const GOOD: &str = r#"[gateway]
 id = "gw"
@@ -375,4 +381,32 @@ fn the_demo_shows_a_downtime_from_its_start_to_its_end_and_leaves_nothing_behind
     // Others of this user may run meanwhile; a demo's folder would be new.
     let new: Vec<_> = shared().into_iter().filter(|path| !before.contains(path)).collect();
     assert!(new.iter().all(|path| !path.to_string_lossy().contains("demo")), "{new:?}");
+}
+
+#[test]
+fn an_environment_that_is_not_utf_8_is_no_reason_to_fail_unless_it_is_meant_for_andon() {
+    let place = Place::with(GOOD);
+    let bytes = || OsStr::from_bytes(b"\xff\xfe");
+    let mut foreign = place.command(&["check", "-c", "andon.toml"]);
+    foreign.env("FOREIGN", bytes()).env(bytes(), "1");
+    let answer = Answer::of(foreign);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let mut ours = place.command(&["check", "-c", "andon.toml"]);
+    ours.env("ANDON_GATEWAY__ID", bytes());
+    let answer = Answer::of(ours);
+    assert_eq!(answer.code, 78, "{}", answer.err);
+    assert!(answer.err.contains("ANDON_GATEWAY__ID"), "{}", answer.err);
+}
+
+#[test]
+fn samples_that_are_wrong_are_refused_also_when_they_come_through_a_pipe() {
+    let place = Place::with(GOOD);
+    let fifo = place.path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let writing = thread::spawn(move || fs::write(fifo, "time,plc.run,plc.total\n1,1,0\n2,on,0\n").unwrap());
+    let wrong = place.command(&["replay", "-c", "andon.toml", "--samples", "fifo"]);
+    let answer = Answer::of(wrong);
+    writing.join().unwrap();
+    assert_eq!(answer.code, 65, "{}", answer.err);
+    assert!(answer.err.contains("fifo:3: `on`"), "{}", answer.err);
 }

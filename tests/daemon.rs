@@ -486,3 +486,92 @@ fn systemd_is_told_of_start_status_and_progress_even_when_every_plc_is_dead() {
         assert!(told(&listener, Duration::from_millis(100)).contains(&"STOPPING=1".to_owned()));
     }
 }
+
+/// Keeps the journal from being written until it is dropped.
+fn lock_journal(place: &Place) -> rusqlite::Connection {
+    let blocker = rusqlite::Connection::open(place.path("data/andon.db")).unwrap();
+    blocker.busy_timeout(Duration::from_secs(10)).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    blocker
+}
+
+#[test]
+fn while_the_disk_is_in_trouble_no_pictures_pile_up() {
+    let (plc, _broker, ear, place) = shop();
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    let blocker = lock_journal(&place);
+    plc.coil(0, false);
+    daemon.until_logged("journal could not be written");
+    // So many beats, each of which would have another picture to show.
+    for good in 1001..1006 {
+        plc.long(0, good);
+        thread::sleep(Duration::from_secs(1));
+    }
+    drop(blocker);
+    daemon.until_logged("journal written again");
+    until_good(&ear, 5);
+    let log = daemon.log();
+    let waited = log.lines().find_map(|line| line.split_once("envelopes=")).unwrap().1;
+    assert!(waited.trim().parse::<u32>().unwrap() <= 3, "{log}");
+}
+
+#[test]
+fn a_plc_that_is_lost_while_the_journal_is_full_to_its_bound_costs_no_event() {
+    let (plc, _broker, ear, place) = shop();
+    // Each flap is two events of each machine, so that the bound is soon reached.
+    let machine = |n: u32| {
+        format!("[[machine]]\nid = \"m{n}\"\nline = \"l\"\nrun = \"plc.run\"\ndebounce = \"0s\"\nshort_stop = \"1h\"\n")
+    };
+    let machines: String = (0..600).map(machine).collect();
+    place.configure(&(place.read("andon.toml") + &machines));
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    let blocker = lock_journal(&place);
+    for flap in 0..1000 {
+        if daemon.logged("cannot keep up") > 0 {
+            break;
+        }
+        plc.coil(0, flap % 2 == 1);
+        plc.until_polled();
+    }
+    daemon.until_logged("cannot keep up");
+    plc.mood(Mood::Silent);
+    daemon.until_logged("a PLC was lost");
+    drop(blocker);
+    daemon.until_logged("the journal takes again");
+    ear.until_event("notice.raised", |event| event["data"]["code"] == "journal_full");
+    let told = gapless(&ear.heard());
+    assert!(told.len() > 10_000, "{}", told.len());
+    daemon.stop();
+}
+
+#[test]
+fn a_clock_that_was_set_back_between_two_starts_rewrites_no_history() {
+    let (plc, _broker, ear, place) = shop();
+    // An hour passes in a few seconds: then the next start is too early.
+    let fast = place.run(&["--clock-speed", "600"]);
+    ear.until_event("state.changed", is_state("running"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", is_number("press-7/1"));
+    plc.coil(0, true);
+    ear.until_event("downtime.closed", is_number("press-7/1"));
+    plc.coil(0, false);
+    ear.until_event("downtime.opened", is_number("press-7/2"));
+    fast.stop();
+    let before = place.report(&[]);
+
+    let daemon = place.run(&[]);
+    let notice = ear.until_event("notice.raised", |event| event["data"]["code"] == "clock_step");
+    assert_eq!(notice["data"]["severity"], "warning");
+    plc.coil(0, true);
+    let closed = ear.until_event("downtime.closed", is_number("press-7/2"));
+    let data = &closed["data"];
+    assert!(data["ended_at"].as_str() > data["started_at"].as_str(), "{data}");
+    daemon.stop();
+    let after = place.report(&[]);
+    let window = |report: &Value| report["windows"][0].clone();
+    assert_eq!(window(&after)["downtimes"][0], window(&before)["downtimes"][0]);
+    assert!(window(&after)["time_ms"]["down"].as_i64() >= window(&before)["time_ms"]["down"].as_i64());
+    gapless(&ear.heard());
+}

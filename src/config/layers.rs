@@ -84,6 +84,13 @@ pub(super) fn environment(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<Vec<Variable>, Vec<Fault>> {
     let variables: Vec<(String, String)> = variables.collect();
+    let is_ours = |name: &str| name.get(..PREFIX.len() + 1).is_some_and(|head| head.eq_ignore_ascii_case("ANDON_"));
+    let garbled = variables.iter().filter(|(name, value)| is_ours(name) && value.contains(char::REPLACEMENT_CHARACTER));
+    let faults: Vec<Fault> =
+        garbled.map(|(name, _)| whole_file("unreadable", name.clone(), "its value is not UTF-8".into())).collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     let ours = Environment::with_prefix(PREFIX)
         .prefix_separator("_")
         .separator(BETWEEN)

@@ -21,12 +21,14 @@ impl Clock {
     /// Anchors the timeline at the wall clock. It runs `speed` times as fast as the world (at least 1; more is for
     /// simulation).
     pub fn start(speed: u32) -> Clock {
-        let wall = nanos(clock_gettime(ClockId::Realtime));
-        Clock {
-            anchor: Stamp::from_ms(i64::try_from(wall / 1_000_000).unwrap_or(0)),
-            boot_ns: boot_ns(),
-            speed: speed.max(1),
-        }
+        Clock { anchor: wall(), boot_ns: boot_ns(), speed: speed.max(1) }
+    }
+
+    /// Where an earlier process' timeline ended later than this one begins, this one goes on from there: what was told
+    /// must not be overtaken from behind.
+    #[must_use]
+    pub fn not_before(self, end: Stamp) -> Clock {
+        Clock { anchor: self.anchor.max(end), ..self }
     }
 
     /// Now, on this timeline.
@@ -57,6 +59,12 @@ impl Clock {
     fn elapsed_ns(&self) -> i128 {
         (boot_ns() - self.boot_ns) * i128::from(self.speed)
     }
+}
+
+/// What the clock on the wall shows.
+pub fn wall() -> Stamp {
+    let ms = nanos(clock_gettime(ClockId::Realtime)) / 1_000_000;
+    Stamp::from_ms(i64::try_from(ms).unwrap_or(0))
 }
 
 fn boot_ns() -> i128 {
@@ -96,5 +104,12 @@ mod tests {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let apart = Clock::start(1).now().since(Stamp::from_ms(i64::try_from(wall.as_millis()).unwrap()));
         assert!(apart.abs() < 5_000, "{apart} ms");
+    }
+
+    #[test]
+    fn the_timeline_never_begins_before_its_earlier_end() {
+        let end = wall().plus(3_600_000);
+        let now = Clock::start(1).not_before(end).now();
+        assert!((0..5_000).contains(&now.since(end)), "{now} after {end}");
     }
 }

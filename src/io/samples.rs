@@ -26,6 +26,13 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// A name less alike than this (0…1) is not suggested.
 const ALIKE: f64 = 0.8;
 
+/// 9999-01-01T00:00:00Z: later times have no calendar, earlier ones than 1970 no place in an id.
+const END_MS: i64 = 253_370_764_800_000;
+/// Each hour of a gap is an event of each machine: a clock that was set from 1970 to today must not make half a million.
+const LONGEST_GAP_MS: i64 = 10 * 366 * 86_400_000;
+/// So much of a cell is shown.
+const SHOWN: usize = 60;
+
 const FAILED: &[u8] = b"!";
 /// A cell cannot hold an empty text, for an empty cell is no reading.
 const EMPTY_TEXT: &[u8] = b" ";
@@ -139,12 +146,16 @@ impl Samples {
         }
         let time = self.row[0].trim_ascii();
         let Some(at) = stamp(time) else {
-            let what = format!("`{}` is no time", String::from_utf8_lossy(time));
+            let what = format!("`{}` is no time", short(time));
             return Err(self.wrong(what, "write milliseconds since 1970 or RFC 3339, such as 2026-11-23T06:14:03.200Z"));
         };
         if at <= self.last {
             let what = format!("the time {at} is not after {}, the one before", self.last);
             return Err(self.wrong(what, "sort the rows by time, one row a moment"));
+        }
+        if self.last != Stamp::MIN && at.since(self.last) > LONGEST_GAP_MS {
+            let what = format!("the time {at} is more than ten years after {}, the one before", self.last);
+            return Err(self.wrong(what, "was the clock set in between? cut the file in two there"));
         }
         self.last = at;
         row.at = at;
@@ -214,6 +225,10 @@ impl Samples {
     /// the one line that matters is counted again.
     fn line(&self) -> u64 {
         let Some(position) = self.row.position() else { return 1 };
+        // What came through a pipe cannot be read again; to open it would even wait for ever.
+        if !self.path.is_file() {
+            return position.line();
+        }
         let Ok(file) = File::open(&self.path) else { return position.line() };
         let mut line = 1;
         for (offset, byte) in (0..).zip(BufReader::with_capacity(BUFFER_BYTES, file).bytes()) {
@@ -242,16 +257,23 @@ impl Samples {
             Form::Real => ("a number", "write 12.5; nothing where there was no new reading, `!` where it failed"),
             Form::Text => ("text", "write UTF-8"),
         };
-        self.wrong(format!("`{}` in {} is not {kind}", String::from_utf8_lossy(cell), column.name), hint)
+        self.wrong(format!("`{}` in {} is not {kind}", short(cell), column.name), hint)
     }
 }
 
 fn stamp(cell: &[u8]) -> Option<Stamp> {
-    if let Some(ms) = whole(cell) {
-        return Some(Stamp::from_ms(ms));
-    }
-    let at: jiff::Timestamp = str::from_utf8(cell).ok()?.parse().ok()?;
-    Some(Stamp::from_ms(at.as_millisecond()))
+    let ms = match whole(cell) {
+        Some(ms) => ms,
+        None => str::from_utf8(cell).ok()?.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+    };
+    (0..END_MS).contains(&ms).then_some(Stamp::from_ms(ms))
+}
+
+/// A cell for people: a whole file may lie between two quotes.
+fn short(cell: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&cell[..cell.len().min(4 * SHOWN)]);
+    let shown: String = text.chars().take(SHOWN).collect();
+    if cell.len() > shown.len() { shown + "…" } else { shown }
 }
 
 fn reading(form: Form, cell: &[u8]) -> Option<Reading> {
@@ -572,6 +594,20 @@ mod tests {
         is("time,press.run,press.run\n", "line.csv:1: there are two columns `press.run`", "drop one");
         is("time,press.run\n1,1\n2\n", "line.csv:3: the row has 1 cells, the header 2", "empty cell");
         is("time,press.run\n23.11.2026 06:00,1\n", "line.csv:2: `23.11.2026 06:00` is no time", "RFC 3339");
+        is("time,press.run\n-1,1\n", "line.csv:2: `-1` is no time", "milliseconds since 1970");
+        is("time,press.run\n9999-06-01T00:00:00Z,1\n", "line.csv:2: `9999-06-01T00:00:00Z` is no time", "1970");
+        is(
+            "time,press.run\n0,1\n1795414443200,1\n",
+            "line.csv:3: the time 2026-11-23T06:14:03.200Z is more than ten years after 1970-01-01T00:00:00.000Z, \
+             the one before",
+            "clock",
+        );
+        let (long, start) = ("ä".repeat(1 << 20), "ä".repeat(60));
+        is(
+            &format!("time,press.run\n1,{long}\n"),
+            &format!("line.csv:2: `{start}…` in press.run is not a bit"),
+            "0, 1, true",
+        );
         is(
             "time,press.run\n2000,1\n\n2000,0\n",
             "line.csv:4: the time 1970-01-01T00:00:02.000Z is not after 1970-01-01T00:00:02.000Z, the one before",

@@ -25,6 +25,8 @@ pub struct Known {
     pub epoch: u32,
     /// The next event's.
     pub next_sequence: u64,
+    /// The latest moment at which something was told: time goes on from there.
+    pub at: Stamp,
     /// The last `topic_sequence` by topic key.
     pub topics: BTreeMap<String, u64>,
     /// By id.
@@ -75,7 +77,7 @@ pub struct ToldCounts {
 
 impl Default for Known {
     fn default() -> Known {
-        Known { epoch: 1, next_sequence: 1, topics: BTreeMap::new(), machines: BTreeMap::new() }
+        Known { epoch: 1, next_sequence: 1, at: Stamp::MIN, topics: BTreeMap::new(), machines: BTreeMap::new() }
     }
 }
 
@@ -84,6 +86,7 @@ impl Known {
     pub fn apply(&mut self, told: &Told) {
         self.epoch = told.epoch;
         self.next_sequence = told.sequence + 1;
+        self.at = self.at.max(told.recorded);
         match self.topics.get_mut(&told.topic) {
             Some(last) => *last = told.topic_sequence,
             None => drop(self.topics.insert(told.topic.clone(), told.topic_sequence)),

@@ -249,7 +249,9 @@ impl Seen {
         if self.first_fault != 0 && !self.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
         }
-        self.watch_contradiction(desk, rules, look.parts);
+        if !came_unseen && !self.is_starting() {
+            self.watch_contradiction(desk, rules, look.parts);
+        }
         if look.is_adjusted {
             self.parts.tell(desk, rules, at, Why::Adjustment);
         }
@@ -354,7 +356,8 @@ impl Seen {
         self.enter(desk, rules, edges);
     }
 
-    /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other.
+    /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other. Neither while
+    /// a run waits for its confirmation, nor for parts that came when nobody looked: then the signal says nothing else.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
         if parts == 0 || !self.stands(desk, rules) {
             return;
@@ -451,6 +454,13 @@ impl Seen {
         match &self.watch {
             Watch::Signal { motion, .. } => motion.is_stopping(),
             Watch::Counts(pace) => pace.is_stopping(),
+        }
+    }
+
+    fn is_starting(&self) -> bool {
+        match &self.watch {
+            Watch::Signal { motion, .. } => motion.is_starting(),
+            Watch::Counts(_) => false,
         }
     }
 

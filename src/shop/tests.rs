@@ -378,7 +378,6 @@ fn a_stop_ended_in_the_gap_if_parts_came_meanwhile() {
             4s down in a stop since 4s
             4s press-7/1.1 opened, Unassigned
             10s unknown in a stop since 4s
-            19s notice parts_while_stopped
             19s short_stop (provisional) in a stop since 19s
             10s press-7/1.2 closed after 6s
             19s down in a stop since 19s
@@ -793,6 +792,25 @@ fn parts_that_come_while_it_stands_are_counted_and_said_once() {
         "#]],
     );
     assert_eq!(strip.window().counts.total, 10);
+}
+
+#[test]
+fn a_machine_that_makes_parts_before_its_run_is_confirmed_contradicts_nothing() {
+    chart(
+        MachineRules { debounce_run_ms: 3000, ..press() },
+        "
+        run    ████______███████
+        total  11110000002222222
+        reject 0",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            10s running
+            10s press-7/1.2 closed after 6s
+        "#]],
+    );
 }
 
 #[test]

@@ -145,6 +145,11 @@ impl Motion {
         matches!(self.candidate, Some((false, _)))
     }
 
+    /// Whether a running edge waits for its confirmation.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.candidate, Some((true, _)))
+    }
+
     /// It ran through the gap that just ended: the gap becomes running from its start on.
     pub fn bridge(&mut self, gap_from: Stamp, at: Stamp, edges: &mut Vec<Edge>) {
         self.settled = Some(Going::Running);
