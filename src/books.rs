@@ -9,4 +9,4 @@ pub use crate::event::Ideal;
 pub use book::{Book, Interval, Reading};
 pub use calendar::Calendar;
 pub use loss::Convention;
-pub use window::{Kpi, Loss, Measure, Share, Window};
+pub use window::{Counting, Kpi, Loss, Measure, Share, Window};

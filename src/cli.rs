@@ -56,6 +56,14 @@ impl Failure {
         Failure { exit, words }
     }
 
+    /// Whether it was printed; that nobody reads on (`| head`) is no failure.
+    fn unless_printed(done: io::Result<()>) -> Result<(), Failure> {
+        match done {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Unavailable, &error)),
+            _ => Ok(()),
+        }
+    }
+
     fn say(exit: Exit, words: impl Into<String>) -> Failure {
         Failure { exit, words: words.into() }
     }
@@ -201,7 +209,7 @@ impl Command {
             Command::Report { config, what } => report::run(config.load()?, &what)?,
             Command::Demo { length } => demo::run(length)?,
             Command::Schema { of: SchemaOf::Config } => {
-                schema::config(&mut io::stdout()).map_err(|error| Failure::new(Exit::Unavailable, &error))?;
+                Failure::unless_printed(schema::config(&mut io::stdout()))?;
             }
         }
         Ok(code(Exit::Ok))

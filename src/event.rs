@@ -78,10 +78,13 @@ pub struct Told {
     pub event: Event,
 }
 
+/// What stands in the place of a line where an event belongs to no machine.
+pub const GATEWAY_LINE: &str = "_gateway";
+
 /// The key of a topic: `{line}/{machine}/{kind}`, or `_gateway/{gateway}/{kind}` for what belongs to no machine.
 pub fn topic_key(gateway: &str, machine: Option<(&str, &str)>, kind: &str) -> String {
     match machine {
         Some((line, machine)) => format!("{line}/{machine}/{kind}"),
-        None => format!("_gateway/{gateway}/{kind}"),
+        None => format!("{GATEWAY_LINE}/{gateway}/{kind}"),
     }
 }

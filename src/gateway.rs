@@ -11,7 +11,7 @@ mod remember;
 mod status;
 
 use crate::{
-    event::{Stamp, Told, notice},
+    event::{GATEWAY_LINE, Stamp, Told, notice},
     io::{
         clock::{Clock, wall},
         journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Row},
@@ -27,7 +27,7 @@ use picture::Pictures;
 use record::Recording;
 use remember::{changed_rules, latest_marks, remember, rules_text};
 use status::StatusBook;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -92,6 +92,14 @@ pub enum Error {
     /// The recording.
     #[error("the recording could not be written")]
     Record(#[from] crate::io::samples::Error),
+    /// An earlier recording is in the way.
+    #[error("the recording that stands at {} could not be kept under another name", path.display())]
+    KeepRecording {
+        /// Of `--record`.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The system gave no thread.
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -247,10 +255,32 @@ impl Gateway {
                 "what happened before was judged under other rules; an open stop keeps the threshold it began with";
             self.notice(machine, "rules_changed", notice::Severity::Info, text.to_owned(), now, &mut envelope);
         }
+        self.clear_gone(&mut envelope);
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
         self.send(envelope);
         self.notify.ready();
         info!(machines = self.names.machines.len(), plcs = self.status.plcs.len(), "gateway started");
+    }
+
+    /// A machine that was renamed or taken out must not stand in the broker as if it still ran.
+    fn clear_gone(&self, envelope: &mut Envelope<Passenger>) {
+        let told: BTreeSet<(&str, &str)> = self
+            .shop
+            .known()
+            .topics
+            .keys()
+            .filter_map(|key| key.rsplit_once('/')?.0.split_once('/'))
+            .filter(|(line, machine)| match self.names.machines.get(*machine) {
+                Some(names) => names.line != *line,
+                None => *line != GATEWAY_LINE,
+            })
+            .collect();
+        for (line, machine) in told {
+            info!(line, machine, "a machine of the journal is not in the configuration: its pictures are taken down");
+            let topics = self.names.picture_topics(line, machine).into_iter();
+            // An empty retained message takes the one before away.
+            envelope.passengers.extend(topics.map(|topic| Passenger::Picture { topic, body: Vec::new() }));
+        }
     }
 
     #[allow(clippy::too_many_arguments)]

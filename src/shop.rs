@@ -10,6 +10,7 @@ pub mod seen;
 pub mod stop;
 
 use crate::{
+    books::Counting,
     event::{
         Event, Stamp, Told,
         id::{Role, mint},
@@ -271,9 +272,9 @@ impl Machine<'_> {
         self.seen.fault()
     }
 
-    /// Whether parts are counted at all.
-    pub fn has_counter(&self) -> bool {
-        self.seen.parts.has_counter()
+    /// Whether its parts are counted.
+    pub fn counting(&self) -> Counting {
+        self.seen.parts.counting()
     }
 }
 

@@ -575,3 +575,32 @@ fn a_clock_that_was_set_back_between_two_starts_rewrites_no_history() {
     assert!(window(&after)["time_ms"]["down"].as_i64() >= window(&before)["time_ms"]["down"].as_i64());
     gapless(&ear.heard());
 }
+
+#[test]
+fn a_machine_that_was_renamed_no_longer_stands_in_the_broker_as_if_it_ran() {
+    let (plc, broker, ear, place) = shop();
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", |event| event["data"]["state"] == "running");
+    daemon.stop();
+    place.configure(&config(plc.port, broker.port).replace("press-7", "press-8"));
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", |event| event["data"]["machine"] == "press-8");
+    // Whoever subscribes only now is told of press-8 alone.
+    let late = Ear::named(&broker, "late", "#");
+    late.until("the picture of press-8", |heard| heard.topic.ends_with("/press-8/state"));
+    let old: Vec<String> =
+        late.heard().into_iter().map(|heard| heard.topic).filter(|topic| topic.contains("/press-7/")).collect();
+    assert_eq!(old, [""; 0]);
+    daemon.stop();
+}
+
+#[test]
+fn a_recording_that_was_there_is_kept() {
+    let (_plc, _broker, ear, place) = shop();
+    place.write("rec.csv", "precious\n");
+    let daemon = place.run(&["--record", "rec.csv"]);
+    ear.until_event("state.changed", |event| event["data"]["state"] == "running");
+    daemon.stop();
+    assert_eq!(place.read("rec.csv.1"), "precious\n");
+    assert!(place.read("rec.csv").starts_with("time,plc.run,"), "{}", place.read("rec.csv"));
+}

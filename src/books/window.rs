@@ -22,12 +22,23 @@ pub struct Measure<'a> {
     pub convention: Convention,
     /// The machine's ideal time per part.
     pub ideal: Option<Ideal>,
-    /// Whether parts are counted at all.
-    pub has_counter: bool,
+    /// Whether its parts are counted.
+    pub counting: Counting,
     /// Up to when the book tells anything.
     pub as_of: Stamp,
     /// The counts at `as_of`, which no event has told yet.
     pub latest: Option<&'a Counts>,
+}
+
+/// Whether a machine's parts are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// It has no counter.
+    Never,
+    /// A counter that it should have was never read: what it would have counted is not known.
+    Unread,
+    /// Every counter was read.
+    Read,
 }
 
 /// The figures of one machine in one window. Times in milliseconds.
@@ -193,8 +204,15 @@ impl Window {
         self.kpi.coverage = ratio(self.planned_ms, self.planned_ms + unknown_ms);
         self.kpi.mtbf_ms = (self.failures > 0).then(|| self.time_in(State::Running) / self.failures.max(1));
         self.kpi.mttr_restoration_ms = (self.restorations > 0).then(|| self.restoration_ms / self.restorations.max(1));
-        if !by.has_counter {
-            self.flags.push("no_counter");
+        match by.counting {
+            Counting::Never => self.flags.push("no_counter"),
+            Counting::Unread => {
+                self.flags.push("counter_unread");
+                self.kpi.quality_by_count = None;
+            }
+            Counting::Read => {}
+        }
+        if by.counting != Counting::Read {
             return;
         }
         let Some(ideal) = by.ideal else {

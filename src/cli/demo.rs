@@ -76,8 +76,8 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     outcome?;
     println("\nThe report, from the journal:\n");
     let mut figures = report::read(gateway_settings(&plan, &folder))?;
-    figures.choose(None, Kind::All, None);
-    figures.table(&mut io::stdout().lock()).map_err(|error| Failure::new(Exit::Unavailable, &error))
+    figures.choose(None, Kind::All, (Stamp::MIN, Stamp::MAX));
+    Failure::unless_printed(figures.table(&mut io::stdout().lock()))
 }
 
 fn gateway_settings(plan: &Plan, folder: &Folder) -> gateway::Settings {

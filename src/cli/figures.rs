@@ -1,9 +1,13 @@
 //! Events of every machine in, windows out: as JSON, as CSV, or as a table with a bar for each state.
 
 use crate::{
-    books::{Book, Measure, Window, calendar::Period},
+    books::{Book, Counting, Measure, Window, calendar::Period},
     event::{Stamp, Told, part::Counts, stop::State},
-    shop::{Marks, Rules, Shop, rules::MachineRules},
+    shop::{
+        Marks, Rules, Shop,
+        part::Parts,
+        rules::{Counters, MachineRules},
+    },
     wire::payload::{report::Report, window},
 };
 use std::{
@@ -33,9 +37,11 @@ pub(super) struct Figures {
     books: Vec<Page>,
     as_of_sequence: u64,
     as_of: Stamp,
+    /// A replay is over: nothing can come any more.
+    is_closed: bool,
     machine: Option<String>,
     kinds: Vec<Kind>,
-    range: Option<(Stamp, Stamp)>,
+    range: (Stamp, Stamp),
 }
 
 #[derive(Default)]
@@ -45,6 +51,8 @@ struct Page {
     told_at: Stamp,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
+    /// As seen last; `None` where no mark tells.
+    counting: Option<Counting>,
 }
 
 struct Figure<'a> {
@@ -61,9 +69,10 @@ impl Figures {
             rules,
             as_of_sequence: 0,
             as_of: Stamp::MIN,
+            is_closed: false,
             machine: None,
             kinds: vec![Kind::Shift],
-            range: None,
+            range: (Stamp::MIN, Stamp::MAX),
         }
     }
 
@@ -86,6 +95,7 @@ impl Figures {
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
                 page.latest = Some(mark.parts.counts);
+                page.counting = Some(Parts::new(rules, Some(&mark.parts)).counting());
             }
         }
     }
@@ -93,8 +103,10 @@ impl Figures {
     /// A replay is over.
     pub(super) fn close(&mut self, shop: &Shop) {
         self.as_of = shop.now();
+        self.is_closed = true;
         for (machine, page) in shop.machines().zip(&mut self.books) {
             page.latest = Some(*machine.counts());
+            page.counting = Some(machine.counting());
         }
     }
 
@@ -104,8 +116,8 @@ impl Figures {
         self
     }
 
-    /// What to show; `range`: only windows that overlap it.
-    pub(super) fn choose(&mut self, machine: Option<&str>, kind: Kind, range: Option<(Stamp, Stamp)>) {
+    /// What to show; `range`: only windows that overlap it, `all` cut to it.
+    pub(super) fn choose(&mut self, machine: Option<&str>, kind: Kind, range: (Stamp, Stamp)) {
         self.machine = machine.map(str::to_owned);
         self.kinds = vec![kind];
         self.range = range;
@@ -135,6 +147,8 @@ impl Figures {
             "total",
             "good",
             "reject",
+            "outside_total",
+            "outside_good",
             "availability",
             "performance",
             "quality",
@@ -158,7 +172,9 @@ impl Figures {
             ];
             row.extend(window.time_ms.iter().map(i64::to_string));
             row.extend([window.planned_ms, window.run_ms, window.down_ms()].iter().map(i64::to_string));
-            row.extend([window.counts.total, window.counts.good, window.counts.reject].iter().map(i64::to_string));
+            let counts = &window.counts;
+            let parts = [counts.total, counts.good, counts.reject, counts.outside_total, counts.outside_good];
+            row.extend(parts.iter().map(i64::to_string));
             let kpi = &window.kpi;
             row.extend([kpi.availability, kpi.performance, kpi.quality, kpi.oee, kpi.coverage].map(ratio));
             row.extend([window.failures.to_string(), window.downtimes.len().to_string(), window.flags.join(" ")]);
@@ -192,19 +208,22 @@ impl Figures {
 
     fn windows<'a>(&'a self, kind: Kind, machine: &'a MachineRules, page: &Page, into: &mut Vec<Figure<'a>>) {
         let Some(begins) = page.book.begins() else { return };
-        let (from, to) = self.range.unwrap_or((begins, self.as_of));
-        let (from, to) = (from.max(begins), to.min(self.as_of));
+        let (from, to) = (self.range.0.max(begins), self.range.1.min(self.as_of));
+        let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &self.rules.calendar;
         let (word, periods): (_, Vec<Period>) = match kind {
             Kind::Shift | Kind::Day => ("day", calendar.days(from, to).collect()),
             Kind::Hour => ("hour", calendar.hours(from, to).collect()),
-            Kind::All => ("all", vec![Period { id: "all".to_owned(), from, to }]),
+            Kind::All => {
+                let is_open = to == self.as_of && !self.is_closed;
+                ("all", vec![Period { id: "all".to_owned(), from, to: if is_open { to.plus(1) } else { to } }])
+            }
             Kind::Order => return,
         };
         let by = Measure {
             convention: self.rules.convention,
             ideal: machine.ideal,
-            has_counter: machine.counters != crate::shop::rules::Counters::default(),
+            counting: page.counting.unwrap_or(configured),
             as_of: self.as_of,
             latest: page.latest.as_ref(),
         };
@@ -258,10 +277,14 @@ impl Figure<'_> {
             percent(kpi.oee)
         )?;
         let bounds = window.parts_bounds.map_or(String::new(), |(min, max)| format!(" ({min} to {max})"));
+        let outside = match window.counts.outside_total {
+            0 => String::new(),
+            outside => format!(" ({outside} outside, in no OEE)"),
+        };
         let flags = if window.flags.is_empty() { String::new() } else { format!("  [{}]", window.flags.join(", ")) };
         writeln!(
             out,
-            "  parts {}{bounds}, good {}, reject {}{flags}",
+            "  parts {}{bounds}, good {}, reject {}{outside}{flags}",
             window.counts.total, window.counts.good, window.counts.reject
         )?;
         let mut losses: Vec<_> = window.losses.iter().collect();

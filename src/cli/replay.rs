@@ -36,8 +36,8 @@ pub(super) fn run(plan: Plan, samples: &Path, events: Option<&Path>, report: Opt
         Some(path) if path != Path::new("-") => File::create(path)
             .and_then(|file| figures.json(&mut BufWriter::new(file)))
             .map_err(|error| unwritable(path, &error)),
-        Some(_) => figures.json(&mut io::stdout().lock()).map_err(|error| Failure::new(Exit::Unavailable, &error)),
-        None => figures.table(&mut io::stdout().lock()).map_err(|error| Failure::new(Exit::Unavailable, &error)),
+        Some(_) => Failure::unless_printed(figures.json(&mut io::stdout().lock())),
+        None => Failure::unless_printed(figures.table(&mut io::stdout().lock())),
     }
 }
 

@@ -21,11 +21,11 @@ pub(super) struct What {
     /// Which windows; without `[[shift]]` a shift is a day.
     #[arg(long, value_enum, default_value_t)]
     window: Kind,
-    /// Only windows that end after this moment (RFC 3339 with offset).
-    #[arg(long, value_name = "T", value_parser = moment, requires = "to")]
+    /// Only windows that end after this moment (RFC 3339 with offset); `--window all` is cut here.
+    #[arg(long, value_name = "T", value_parser = moment)]
     from: Option<Stamp>,
-    /// Only windows that begin before this moment (RFC 3339 with offset).
-    #[arg(long, value_name = "T", value_parser = moment, requires = "from")]
+    /// Only windows that begin before this moment (RFC 3339 with offset); `--window all` is cut here.
+    #[arg(long, value_name = "T", value_parser = moment)]
     to: Option<Stamp>,
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t)]
@@ -52,14 +52,17 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     }
     let settings = super::daemon::settings(plan, None, 1);
     let mut figures = read(settings)?;
-    figures.choose(what.machine.as_deref(), what.window, what.from.zip(what.to));
+    figures.choose(
+        what.machine.as_deref(),
+        what.window,
+        (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX)),
+    );
     let mut out = io::stdout().lock();
-    match what.format {
+    Failure::unless_printed(match what.format {
         Format::Table => figures.table(&mut out),
         Format::Json => figures.json(&mut out),
         Format::Csv => figures.csv(&mut out),
-    }
-    .map_err(|error| Failure::new(Exit::Unavailable, &error))
+    })
 }
 
 /// Everything that the journal and the marks of a gateway tell.

@@ -2,7 +2,7 @@
 
 use super::Passenger;
 use crate::{
-    books::{Measure, Window},
+    books::{Counting, Measure, Window},
     event::{
         Event, Stamp, Told,
         part::Counts,
@@ -102,17 +102,22 @@ impl Pictures {
         }
     }
 
-    /// The day so far and the last full hour.
+    /// The day so far, the last full hour, and the open downtime so far.
     pub(super) fn oees(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
         let rules = shop.rules();
         let (day, hour) = (rules.calendar.day(now), rules.calendar.hour(rules.calendar.hour(now).from.plus(-1)));
-        for machine in shop.machines() {
+        for (machine, shown) in shop.machines().zip(&mut self.shown) {
             let Some(known) = machine.known else { continue };
+            // It goes on standing: the number goes on with it.
+            if let Some(downtime) = &mut shown.downtime {
+                known.book.measure(&mut downtime.stop, now, &rules.calendar);
+                shown.show_downtime(machine, names, now, into);
+            }
             let latest = *machine.counts();
             let by = Measure {
                 convention: rules.convention,
                 ideal: machine.rules.ideal,
-                has_counter: machine.has_counter(),
+                counting: machine.counting(),
                 as_of: now,
                 latest: Some(&latest),
             };
@@ -138,7 +143,7 @@ impl Shown {
             stop: machine.known.and_then(|known| known.book.open_stop()),
             fault: machine.fault(),
             counts: machine.counts(),
-            speed: machine.has_counter().then(|| self.speed(now, machine.counts().total)).flatten(),
+            speed: self.speed(now, machine.counts().total).filter(|_| machine.counting() != Counting::Never),
         };
         let id = &machine.rules.id;
         show(names.state_topic(id), &picture::state(now, names.about(Some(id)), &live), into);

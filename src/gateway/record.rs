@@ -9,12 +9,13 @@ use crate::{
     signal::Observation,
 };
 use std::{
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     thread::{self, JoinHandle},
     time::Duration,
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 /// Observations that may wait for the disk: some seconds of a large gateway.
 const WAITING: usize = 4096;
@@ -30,8 +31,9 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Begins; a file that was there is overwritten.
+    /// Begins; a file that was there is kept under the next free number.
     pub(super) fn begin(path: &Path, columns: Vec<Recorded>) -> Result<Recording, super::Error> {
+        keep(path).map_err(|source| super::Error::KeepRecording { path: path.into(), source })?;
         let recorder = Recorder::create(path, columns)?;
         let (to, from) = sync_channel(WAITING);
         let write = move || write(recorder, &from);
@@ -62,6 +64,23 @@ impl Recording {
         drop(self.to);
         let _ = self.thread.join();
     }
+}
+
+/// A restart must not cost what was recorded before it.
+fn keep(path: &Path) -> io::Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    let free = (1..).map(numbered).find(|kept| !kept.exists());
+    free.map_or(Ok(()), |kept| {
+        info!(kept = %kept.display(), "the recording that was there is kept");
+        fs::rename(path, kept)
+    })
 }
 
 fn write(mut recorder: Recorder, from: &Receiver<Observation>) {

@@ -5,6 +5,7 @@ use super::{
     rules::{self, Counters, MachineRules},
 };
 use crate::{
+    books::Counting,
     event::{
         Event, Stamp, notice,
         part::{self, Counted, Counts, Raw, Why},
@@ -151,9 +152,13 @@ impl Parts {
         self.tracked.iter().map(|tracked| (tracked.point, tracked.role))
     }
 
-    /// Whether parts are counted at all.
-    pub fn has_counter(&self) -> bool {
-        !self.tracked.is_empty()
+    /// Whether parts are counted.
+    pub fn counting(&self) -> Counting {
+        match self.tracked.iter().all(|tracked| tracked.counter.last().is_some()) {
+            _ if self.tracked.is_empty() => Counting::Never,
+            true => Counting::Read,
+            false => Counting::Unread,
+        }
     }
 
     /// Cumulative, as seen.

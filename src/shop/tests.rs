@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Ideal, Measure, Window},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, Window},
     event::{
         part,
         stop::{self, Change, Class, State},
@@ -177,7 +177,7 @@ impl Strip {
         let by = Measure {
             convention: Convention::OeeCom,
             ideal: machine.rules.ideal,
-            has_counter: machine.has_counter(),
+            counting: machine.counting(),
             as_of: to,
             latest: Some(&latest),
         };
@@ -457,7 +457,8 @@ fn a_window_whose_last_gap_is_unread_is_not_final() {
         let mut strip = Strip::new(press(), "run   █████!!!!!███████\ntotal 11111!!!!!6111111");
         strip.play_until(end);
         let now = START.plus(i64::try_from(end).unwrap() * 1000 - 1000);
-        let by = Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: None };
+        let by =
+            Measure { convention: Convention::OeeCom, ideal: None, counting: Counting::Read, as_of: now, latest: None };
         let window = Window::of(&strip.book, START, START.plus(9000), &by).unwrap();
         (window.time_in(State::Unknown), window.is_final)
     };
@@ -751,6 +752,14 @@ fn a_downtime_that_turns_out_to_be_no_stop_is_void() {
 }
 
 #[test]
+fn a_counter_that_was_never_read_makes_no_quality_of_100_percent() {
+    let window = Strip::new(press(), "run   █████\ntotal 11111").play().window();
+    assert_eq!((window.flags.as_slice(), window.kpi.quality), (["counter_unread"].as_slice(), None));
+    let window = Strip::new(press(), "run    █████\ntotal  11111\nreject 00000").play().window();
+    assert_eq!((window.flags.as_slice(), window.kpi.quality), ([""; 0].as_slice(), Some(1.0)));
+}
+
+#[test]
 fn a_reject_that_shows_a_look_after_its_part_makes_no_second_part() {
     let strip = Strip::new(press(), "run    █████████\ntotal  111000000\nreject 000100000").play();
     let counts = strip.window().counts;
@@ -877,8 +886,13 @@ fn parts_of_a_gap_over_the_hour_are_booked_after_it_and_bound_both_hours() {
     }
     let now = strip.shop.now();
     let latest = *strip.shop.machines().next().unwrap().counts();
-    let by =
-        Measure { convention: Convention::OeeCom, ideal: None, has_counter: true, as_of: now, latest: Some(&latest) };
+    let by = Measure {
+        convention: Convention::OeeCom,
+        ideal: None,
+        counting: Counting::Read,
+        as_of: now,
+        latest: Some(&latest),
+    };
     let hour = |from: Stamp| {
         let window = Window::of(&strip.book, from, from.plus(HOUR_MS), &by).unwrap();
         (window.counts.total, window.counts.outside_total, window.parts_bounds)

@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Ideal, Measure, Window},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, Window},
     event::{
         Event, Told,
         id::{Role, mint},
@@ -649,7 +649,7 @@ fn minute() -> Window {
     let by = Measure {
         convention: Convention::OeeCom,
         ideal: Ideal::new(1000, 1),
-        has_counter: true,
+        counting: Counting::Read,
         as_of: at(60_000),
         latest: Some(&latest),
     };
@@ -1001,7 +1001,7 @@ proptest! {
         let by = Measure {
             convention: rules.convention,
             ideal: machine.rules.ideal,
-            has_counter: machine.has_counter(),
+            counting: machine.counting(),
             as_of: at(second * 1000),
             latest: Some(&latest),
         };

@@ -24,6 +24,11 @@ impl Names {
         self.picture_topic(machine, "downtime")
     }
 
+    /// Every live picture of a machine, wherever its line was.
+    pub fn picture_topics(&self, line: &str, machine: &str) -> [String; 3] {
+        ["state", "oee", "downtime"].map(|picture| self.rooted(&format!("{line}/{machine}/{picture}")))
+    }
+
     /// Whether the gateway is there.
     pub fn status_topic(&self) -> String {
         self.rooted(&format!("_gateway/{}/status", self.gateway))

@@ -20,7 +20,7 @@ pub(super) const STALL: Duration = Duration::from_secs(20);
 /// Between two rounds through the brokers: first, and at most. Jitter takes up to half, so that a hall of gateways
 /// does not come back as one.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A connection that stood for so long was a good one: the next pause is short again.
 const STEADY: Duration = Duration::from_secs(5);
 /// At the end: for what is still to be delivered, then for the offline status.
