@@ -176,8 +176,10 @@ impl Book {
         (last.counts, if exact { last.counts } else { next.unwrap_or(last.counts) })
     }
 
+    /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
     fn enter_stop(&mut self, stop: &Stop) {
-        match self.stops.iter_mut().rev().find(|known| known.stop_id == stop.stop_id) {
+        let mut no_earlier = self.stops.iter_mut().rev().take_while(|known| known.started_at >= stop.started_at);
+        match no_earlier.find(|known| known.stop_id == stop.stop_id) {
             Some(known) => known.clone_from(stop),
             None => self.stops.push(stop.clone()),
         }

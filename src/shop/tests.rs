@@ -823,6 +823,17 @@ fn a_machine_that_makes_parts_before_its_run_is_confirmed_contradicts_nothing() 
 }
 
 #[test]
+fn a_signal_that_flaps_all_day_makes_no_look_slower() {
+    let flapping = MachineRules { debounce_ms: 0, debounce_run_ms: 0, ..press() };
+    let begun = std::time::Instant::now();
+    let mut strip = Strip::new(flapping, &format!("run {}", "█_".repeat(40_000)));
+    strip.play_until(80_000);
+    assert_eq!(strip.told.len(), 80_000);
+    // One second or two; half a minute, if each stop is compared with all before it.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn an_open_stop_finishes_under_the_threshold_it_began_with() {
     let mut strip = Strip::new(press(), "run ████_________████");
     strip.play_until(7);
