@@ -6,7 +6,7 @@ mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 
-use andon::{Answer, Ear, Place, Plc, andon, dead_port, listing};
+use andon::{Answer, Daemon, Ear, Place, Plc, andon, dead_port, listing};
 use mosquitto::{Door, Mosquitto};
 use serde_json::Value;
 use std::{
@@ -409,4 +409,17 @@ fn samples_that_are_wrong_are_refused_also_when_they_come_through_a_pipe() {
     writing.join().unwrap();
     assert_eq!(answer.code, 65, "{}", answer.err);
     assert!(answer.err.contains("fifo:3: `on`"), "{}", answer.err);
+}
+
+#[test]
+#[cfg_attr(not(feature = "demo"), ignore = "the demo broker was left out")]
+fn a_demo_that_is_terminated_leaves_nothing_behind_either() {
+    let place = Place::with("");
+    fs::create_dir(place.path("tmp")).unwrap();
+    let mut demo = andon(&["demo"]);
+    demo.current_dir(place.folder.path()).env("TMPDIR", place.path("tmp")).env("RUST_LOG", "info");
+    let demo = Daemon::spawn(demo);
+    demo.until_logged("gateway started");
+    demo.stop();
+    assert_eq!(listing(&place.path("tmp")), [] as [std::path::PathBuf; 0]);
 }

@@ -473,3 +473,17 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
     assert_eq!(error(&|s| s.password_file = Some(empty.clone())), "password_file /empty: its first line is empty");
     assert_eq!(error(&|s| s.password_file = Some(folder.join("none"))), "password_file /none: could not be read");
 }
+
+#[tokio::test]
+async fn a_picture_that_is_too_large_for_a_packet_holds_nothing_else_up() {
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let mut watcher = Subscriber::connect(broker.port, None, "p/8/oee").await;
+    let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), Shelf::default());
+    gateway.until_connected().await;
+    gateway.picture("p/7/oee", &"x".repeat(2 << 20));
+    gateway.picture("p/8/oee", "small");
+    gateway.commit(vec![row(1)]);
+    gateway.until_acked(1).await;
+    assert_eq!(watcher.next().await.text(), "small");
+    gateway.leave().await;
+}

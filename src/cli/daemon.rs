@@ -69,7 +69,8 @@ pub(super) fn failure(error: &Error) -> Failure {
     Failure::new(exit, error)
 }
 
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// Resolves at SIGTERM or SIGINT; from here on neither ends the process by itself.
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         let name = tokio::select! {

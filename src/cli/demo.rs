@@ -4,7 +4,7 @@
 
 use super::{
     Exit, Failure,
-    daemon::{failure, runtime, settings},
+    daemon::{failure, runtime, settings, stop_signal},
     figures::{Kind, span},
     report,
 };
@@ -62,10 +62,12 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
         introduce(&plan, broker, length);
         let line = Line::new(SEED, &wiring(&plan)?);
         let played = tokio::spawn(bench.play(line, SPEED));
+        // The folder goes with us however we are told to end.
+        let told = stop_signal().map_err(|error| unavailable(&error))?;
         let stop = async {
             tokio::select! {
                 () = sleep(length) => {}
-                _ = tokio::signal::ctrl_c() => {}
+                () = told => {}
             }
         };
         let outcome = gateway::run(gateway_settings(&plan, &folder), Notify::from_env(), stop).await;

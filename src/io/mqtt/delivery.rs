@@ -4,7 +4,7 @@ use super::{
     Backlog, Broker, Said, Settings, Will, Word,
     backlog::Journal,
     outbox::Outbox,
-    session::{Heard, Manner, PICTURES_ALOFT, Session, WINDOW},
+    session::{Heard, Manner, PICTURE_BYTES, PICTURES_ALOFT, Session, WINDOW},
 };
 use crate::custody::flight::{Flight, Stray};
 use std::{collections::BTreeSet, pin::pin, time::Duration};
@@ -118,7 +118,8 @@ impl<B: Backlog> Delivery<B> {
     /// One connection, from the cursor to its end.
     async fn deliver(&mut self, mut session: Session) -> End {
         self.outbox.rewind();
-        let mut under_way = UnderWay { flight: Flight::new(self.outbox.cursor(), WINDOW), pictures: 0, since: None };
+        let flight = Flight::new(self.outbox.cursor(), WINDOW);
+        let mut under_way = UnderWay { flight, pictures: 0, since: None, is_too_large_said: false };
         let mut leave_by = None;
         loop {
             if let Err(why) = under_way.fill(&mut self.outbox, &session, &self.will.topic) {
@@ -225,6 +226,7 @@ struct UnderWay {
     pictures: usize,
     /// When something was sent or acknowledged last, while something is outstanding.
     since: Option<Instant>,
+    is_too_large_said: bool,
 }
 
 impl UnderWay {
@@ -239,6 +241,13 @@ impl UnderWay {
         while self.pictures < PICTURES_ALOFT
             && let Some((topic, body)) = outbox.next_picture()
         {
+            if body.len() > PICTURE_BYTES {
+                // Handed over it would cost the connection, and the next one again: no event would ever pass.
+                if !std::mem::replace(&mut self.is_too_large_said, true) {
+                    warn!(topic, bytes = body.len(), "a picture is too large for a packet and was left out");
+                }
+                continue;
+            }
             session.publish(&topic, body, Manner::Picture)?;
             self.pictures += 1;
         }

@@ -29,6 +29,8 @@ const BATCH: usize = 64;
 const HEARD: usize = 256;
 /// Largest packet, in both directions; an event is at most 64 KiB, a picture may be larger.
 const PACKET_BYTES: usize = 1 << 20;
+/// Longest picture: the rest of its packet is its topic.
+pub(super) const PICTURE_BYTES: usize = PACKET_BYTES - (64 << 10);
 /// For one address of the broker's name.
 const DIAL: Duration = Duration::from_secs(3);
 /// From the name to the CONNACK; also for one write.
