@@ -381,11 +381,11 @@ fn a_database_that_is_moved_away_is_missed_and_written_on_when_it_is_back() {
     desk.write(rows(1, 1));
     desk.next();
     let (here, away) = (root.path().join("andon.db"), root.path().join("away"));
-    std::fs::rename(&here, &away).unwrap();
+    fs::rename(&here, &away).unwrap();
     desk.write(rows(2, 2));
     desk.until_health(|trouble| trouble.is_some_and(|words| words.contains("moved or deleted")));
     assert!(desk.told.try_recv().is_err(), "nothing is told that nobody will find");
-    std::fs::rename(&away, &here).unwrap();
+    fs::rename(&away, &here).unwrap();
     desk.until_told(2);
     desk.until_health(|trouble| trouble.is_none());
     drop(desk);
