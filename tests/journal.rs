@@ -375,6 +375,24 @@ fn in_trouble_everything_waits_in_order_up_to_the_bound() {
 }
 
 #[test]
+fn a_database_that_is_moved_away_is_missed_and_written_on_when_it_is_back() {
+    let root = tempfile::tempdir().unwrap();
+    let mut desk = Desk::open(root.path());
+    desk.write(rows(1, 1));
+    desk.next();
+    let (here, away) = (root.path().join("andon.db"), root.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    desk.write(rows(2, 2));
+    desk.until_health(|trouble| trouble.is_some_and(|words| words.contains("moved or deleted")));
+    assert!(desk.told.try_recv().is_err(), "nothing is told that nobody will find");
+    fs::rename(&away, &here).unwrap();
+    desk.until_told(2);
+    desk.until_health(|trouble| trouble.is_none());
+    drop(desk);
+    assert_eq!(everything(root.path()), expected(2));
+}
+
+#[test]
 fn a_close_in_trouble_ends_within_a_second_and_says_that_not_all_is_written() {
     let root = tempfile::tempdir().unwrap();
     let desk = Desk::open(root.path());

@@ -275,6 +275,12 @@ pub enum Error {
         /// The first sequence that does not follow from those before.
         sequence: u64,
     },
+    /// Deleted, moved or exchanged under the running gateway.
+    #[error("{} was moved or deleted while andon wrote to it; put it back", path.display())]
+    Gone {
+        /// The database.
+        path: PathBuf,
+    },
     /// For a reader: no journal yet.
     #[error("no journal at {}; start `andon run` first, or check `data_dir`", path.display())]
     Missing {

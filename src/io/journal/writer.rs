@@ -5,8 +5,9 @@ use crate::custody::chain;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     error::Error as _,
-    io,
-    path::PathBuf,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -102,6 +103,7 @@ impl Journal {
         let (queue, waiting) = mpsc::channel();
         let (health, trouble) = watch::channel(None);
         let writer = Writer {
+            identity: identity(&self.path),
             path: self.path,
             db: Some(self.db),
             _lock: self.lock,
@@ -123,6 +125,8 @@ impl Journal {
 
 struct Writer<P> {
     path: PathBuf,
+    /// The file that is written, under whatever name.
+    identity: Option<(u64, u64)>,
     /// None after a failure: SQLite may believe pages to be clean which the disk does not have, so the next try
     /// begins with a new connection.
     db: Option<Connection>,
@@ -224,7 +228,9 @@ impl<P> Writer<P> {
     fn commit(&mut self) -> Result<(), Error> {
         // It comes back only after a success.
         let mut db = match self.db.take() {
-            Some(db) => db,
+            Some(db) if identity(&self.path) == self.identity => db,
+            // SQLite would go on writing into a file without a name, and nobody would ever find it again.
+            Some(_) => return Err(Error::Gone { path: self.path.clone() }),
             None => self.reopen()?,
         };
         let cursor = self.desk.cursor.load(Relaxed);
@@ -245,6 +251,7 @@ impl<P> Writer<P> {
         match found.map_err(|error| Error::database(&self.path, "opened", error))? {
             (sequence, Some(link)) if (self.last.sequence..self.next).contains(&sequence) => {
                 self.last = Place { sequence, link };
+                self.identity = identity(&self.path);
                 Ok(db)
             }
             (found, _) => Err(Error::OutOfOrder { expected: self.last.sequence + 1, found }),
@@ -310,6 +317,11 @@ impl<P> Writer<P> {
         };
         self.retry = Some(Retry { at: now + retry.pause, ..retry });
     }
+}
+
+/// Device and number of the file of that name, if there is one.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// An error with all its causes.
