@@ -894,8 +894,16 @@ fn only_run_may_combine_points() {
 fn a_state_point_without_its_map_says_nothing() {
     let state = "[plc.points]\nstate = { holding = 5 }";
     let added = |more: &str| said(&and(more).replacen("[plc.points]", state, 1));
+    let alone = and("state = \"press-plc.state\"").replacen("[plc.points]", state, 1);
     expect![[r#"
-        andon.toml:22:9: nothing says what the values of `state` mean
+        andon.toml:21:9: nothing says what the values of `state` mean
+          21 | state = "press-plc.state"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: add [machine.states] with lists like running = [6]
+    "#]]
+    .assert_eq(&said(&alone.replace("run   = \"press-plc.run\"\n", "")));
+    expect![[r#"
+        andon.toml:22:9: warning: nothing says what the values of `state` mean
           22 | state = "press-plc.state"
              |         ^^^^^^^^^^^^^^^^^
         hint: add [machine.states] with lists like running = [6]

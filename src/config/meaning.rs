@@ -586,9 +586,12 @@ impl<'a> Reader<'a> {
         let states = match (&machine.states, &machine.state) {
             (None, None) => return None,
             (None, Some(at)) => {
-                if !machine.cut {
-                    let hint = "add [machine.states] with lists like running = [6]".to_owned();
-                    self.fault("missing-key", &at.span, "nothing says what the values of `state` mean".into(), hint);
+                let what = "nothing says what the values of `state` mean".to_owned();
+                let hint = "add [machine.states] with lists like running = [6]".to_owned();
+                match machine.run {
+                    _ if machine.cut => {}
+                    Some(_) => self.warning("no-effect", &at.span, what, hint),
+                    None => self.fault("missing-key", &at.span, what, hint),
                 }
                 return None;
             }
