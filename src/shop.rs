@@ -156,6 +156,12 @@ impl Shop {
             if let RunRule::Signal { point, .. } = machine.run {
                 link(point, index, Use::Run);
             }
+            if let RunRule::Expression { operands, .. } = &machine.run {
+                operands.iter().enumerate().for_each(|(place, at)| link(at.point, index, Use::Operand(place)));
+            }
+            if let Some(state) = &machine.state {
+                link(state.point, index, Use::State);
+            }
             if let Some(point) = machine.fault {
                 link(point, index, Use::Fault);
             }
@@ -237,7 +243,8 @@ impl Shop {
 
     /// What of the machines must survive a crash now.
     pub fn marks(&self) -> Marks {
-        let machines = self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark()));
+        let machines =
+            self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark(rules)));
         Marks { at: self.now, sequence: self.known.last_sequence(), machines: machines.collect() }
     }
 
@@ -282,7 +289,8 @@ impl Machine<'_> {
 fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], mut next_edge: Stamp, now: Stamp) -> (Stamp, Stamp) {
     let rules = desk.rules;
     loop {
-        let first = seen.iter().map(Seen::next_wake).enumerate().min_by_key(|(_, wake)| *wake);
+        let wakes = seen.iter().zip(&rules.machines).map(|(seen, rules)| seen.next_wake(rules));
+        let first = wakes.enumerate().min_by_key(|(_, wake)| *wake);
         let (index, due) = first.unwrap_or((0, Stamp::MAX));
         let at = due.min(next_edge);
         if at > now {
@@ -321,8 +329,9 @@ fn look(
     touched.sort_unstable();
     let mut next_wake = Stamp::MAX;
     for index in touched.drain(..) {
-        seen[index].see(desk, &desk.rules.machines[index], now, is_last);
-        next_wake = next_wake.min(seen[index].next_wake());
+        let rules = &desk.rules.machines[index];
+        seen[index].see(desk, rules, now, is_last);
+        next_wake = next_wake.min(seen[index].next_wake(rules));
     }
     next_wake
 }

@@ -2,6 +2,8 @@
 
 pub mod counter;
 pub mod decode;
+pub mod expression;
+pub mod mode;
 pub mod motion;
 pub mod pace;
 pub mod plan;

@@ -5,9 +5,10 @@ use andon::{
     books::Ideal,
     event::stop::{Class, CountsIn},
     io::mqtt::Broker,
-    shop::rules::{Counter, Counters, MachineRules, ReasonRule, RunRule},
+    shop::rules::{Counter, Counters, MachineRules, Operand, ReasonRule, RunRule, StateRule},
     signal::{
         Point, PointIx,
+        expression::{Expression, Relation},
         point::{Area, Kind, Order},
     },
 };
@@ -753,18 +754,183 @@ fn a_point_without_its_plc() {
     );
 }
 
+/// The minimal configuration with this as `run`.
+#[track_caller]
+fn run(expression: &str, expected: &Expect) {
+    let door = "[plc.points]\ndoor = { holding = 120, bit = 7 }\nname = { holding = 130, type = \"string(8)\" }";
+    let text = with(r#""press-plc.run""#, &format!("{expression:?}")).replacen("[plc.points]", door, 1);
+    expected.assert_eq(&said(&text));
+}
+
 #[test]
-fn run_as_an_expression_is_not_in_this_release() {
-    changed(
-        r#""press-plc.run""#,
-        r#""press-plc.run && !press-plc.total""#,
+fn run_may_combine_points() {
+    run("press-plc.run && !(press-plc.door || press-plc.total >= 3)", &expect![[""]]);
+}
+
+#[test]
+fn a_wrong_token_of_an_expression_is_underlined_alone() {
+    run(
+        "press-plc.run & press-plc.door",
         &expect![[r#"
-        andon.toml:19:9: `run` as an expression is not in this release
-          19 | run   = "press-plc.run && !press-plc.total"
-             |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        hint: name one point, and let the PLC combine them in one bit
+        andon.toml:21:24: `&` is no operator
+          21 | run   = "press-plc.run & press-plc.door"
+             |                        ^
+        hint: write `&&`
     "#]],
     );
+    run(
+        "press-plc.run && (press-plc.door || press-plc.total",
+        &expect![[r#"
+        andon.toml:21:27: `(` is never closed
+          21 | run   = "press-plc.run && (press-plc.door || press-plc.total"
+             |                           ^
+        hint: add `)`
+    "#]],
+    );
+    run(
+        "press-plc.run press-plc.door",
+        &expect![[r#"
+        andon.toml:21:24: there is no operator before this
+          21 | run   = "press-plc.run press-plc.door"
+             |                        ^^^^^^^^^^^^^^
+        hint: combine conditions with && or ||
+    "#]],
+    );
+    run(
+        "press-plc.run &&",
+        &expect![[r#"
+        andon.toml:21:24: the expression ends before it is complete
+          21 | run   = "press-plc.run &&"
+             |                        ^^
+        hint: name a point after this
+    "#]],
+    );
+}
+
+#[test]
+fn an_expression_names_known_points_that_fit() {
+    run(
+        "press-plc.run && !press-plc.dor",
+        &expect![[r#"
+        andon.toml:21:28: unknown point `press-plc.dor`
+          21 | run   = "press-plc.run && !press-plc.dor"
+             |                            ^^^^^^^^^^^^^
+        hint: did you mean `press-plc.door`?
+    "#]],
+    );
+    run(
+        "press-plc.run && pres-plc.door",
+        &expect![[r#"
+        andon.toml:21:27: unknown PLC `pres-plc`
+          21 | run   = "press-plc.run && pres-plc.door"
+             |                           ^^^^^^^^^^^^^
+        hint: did you mean `press-plc`?
+    "#]],
+    );
+    run(
+        "press-plc.run && press-plc.name",
+        &expect![[r#"
+        andon.toml:21:27: `press-plc.name` is no condition: its type does not fit
+          21 | run   = "press-plc.run && press-plc.name"
+             |                           ^^^^^^^^^^^^^^
+        hint: a coil, a discrete input, `bit` of a register, or an integer type
+    "#]],
+    );
+    run(
+        "press-plc.run && press-plc.name == 3",
+        &expect![[r#"
+        andon.toml:21:27: `press-plc.name` cannot be compared: its type does not fit
+          21 | run   = "press-plc.run && press-plc.name == 3"
+             |                           ^^^^^^^^^^^^^^
+        hint: give it an integer type, like type = "u32"
+    "#]],
+    );
+    run(
+        "press-plc.door == 1 && press-plc.run",
+        &expect![[r#"
+        andon.toml:21:10: `press-plc.door` cannot be compared: it is a bit
+          21 | run   = "press-plc.door == 1 && press-plc.run"
+             |          ^^^^^^^^^^^^^^
+        hint: write `press-plc.door` or `!press-plc.door`
+    "#]],
+    );
+}
+
+#[test]
+fn every_fault_of_an_expression_is_told_at_once() {
+    run(
+        "press-plc.rum && !press-plc.dor || press-plc.name",
+        &expect![[r#"
+        andon.toml:21:10: unknown point `press-plc.rum`
+          21 | run   = "press-plc.rum && !press-plc.dor || press-plc.name"
+             |          ^^^^^^^^^^^^^
+        hint: did you mean `press-plc.run`?
+        andon.toml:21:28: unknown point `press-plc.dor`
+          21 | run   = "press-plc.rum && !press-plc.dor || press-plc.name"
+             |                            ^^^^^^^^^^^^^
+        hint: did you mean `press-plc.door`?
+        andon.toml:21:45: `press-plc.name` is no condition: its type does not fit
+          21 | run   = "press-plc.rum && !press-plc.dor || press-plc.name"
+             |                                             ^^^^^^^^^^^^^^
+        hint: a coil, a discrete input, `bit` of a register, or an integer type
+    "#]],
+    );
+}
+
+#[test]
+fn only_run_may_combine_points() {
+    added(
+        r#"fault = "press-plc.run && press-plc.total""#,
+        &expect![[r#"
+        andon.toml:21:9: `fault` names one point; only `run` may combine several
+          21 | fault = "press-plc.run && press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        hint: write it like "press-plc.good"
+    "#]],
+    );
+}
+
+#[test]
+fn a_state_point_without_its_map_says_nothing() {
+    let state = "[plc.points]\nstate = { holding = 5 }";
+    let added = |more: &str| said(&and(more).replacen("[plc.points]", state, 1));
+    let alone = and("state = \"press-plc.state\"").replacen("[plc.points]", state, 1);
+    expect![[r#"
+        andon.toml:21:9: nothing says what the values of `state` mean
+          21 | state = "press-plc.state"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: add [machine.states] with lists like running = [6]
+    "#]]
+    .assert_eq(&said(&alone.replace("run   = \"press-plc.run\"\n", "")));
+    expect![[r#"
+        andon.toml:22:9: warning: nothing says what the values of `state` mean
+          22 | state = "press-plc.state"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: add [machine.states] with lists like running = [6]
+    "#]]
+    .assert_eq(&added("state = \"press-plc.state\""));
+    expect![[r#"
+        andon.toml:18:9: [machine.states] without `state`
+          18 | id    = "press-7"
+             |         ^^^^^^^^^
+        hint: add `state = "plc.point"`
+    "#]]
+    .assert_eq(&added("[machine.states]\nrunning = [6]"));
+    expect![[r#"
+        andon.toml:25:12: state 6 means two things
+          25 | down = [9, 6]
+             |            ^
+        hint: name each value once
+    "#]]
+    .assert_eq(&added("state = \"press-plc.state\"\n[machine.states]\nrunning = [6]\ndown = [9, 6]"));
+    let text = and("state = \"press-plc.state\"\n[machine.states]\ndown = [9]").replacen("[plc.points]", state, 1);
+    expect![[r#"
+        andon.toml:21:9: without `run`, `running` in [machine.states] must say when it runs
+          21 | state = "press-plc.state"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: add `running = [6]`, or `run`
+    "#]]
+    .assert_eq(&said(&text.replace("run   = \"press-plc.run\"\n", "")));
 }
 
 #[test]
@@ -1495,6 +1661,7 @@ fn the_minimal_configuration_makes_this_plan() {
             run: RunRule::Signal { point: PointIx(0), hold_ms: 0 },
             counters: Counters { total: Some(total), good: None, reject: None },
             fault: None,
+            state: None,
             debounce_ms: 1_000,
             debounce_run_ms: 1_000,
             short_stop_ms: 120_000,
@@ -1517,6 +1684,43 @@ fn a_machine_without_run_stands_after_three_ideal_cycles_but_not_before_ten_seco
     let machine = plan(&counts("ideal_rate = \"700/min\"\n")).rules.machines[0].clone();
     assert_eq!(machine.ideal, Some(Ideal { ms: 60_000, parts: 700 }));
     assert_eq!(machine.max_rate, Some(Ideal { ms: 60_000, parts: 2_800 }), "four times the ideal rate");
+}
+
+#[test]
+fn a_machine_runs_by_an_expression_or_by_its_state() {
+    let points = "[plc.points]\nstate = { holding = 5 }\nlamp = { discrete = 3, hold = \"3s\" }";
+    let slow = "\n[[plc]]\nid = \"slow\"\ntcp = \"h:502\"\npoll = \"2s\"\npoints.door = { coil = 1 }\n[[machine]]";
+    let text = |run: &str| {
+        with("run   = \"press-plc.run\"\n", run).replacen("[plc.points]", points, 1).replacen("[[machine]]", slow, 1)
+    };
+    let machine = |text: &str| plan(text).rules.machines[0].clone();
+    let by = machine(&text("run = \"press-plc.lamp && press-plc.state == 6 && !slow.door\"\n"));
+    let operand = |point, name: &str, hold_ms| Operand { point: PointIx(point), name: name.into(), hold_ms };
+    let expression = Expression::All(vec![
+        Expression::Holds(0),
+        Expression::Compares(1, Relation::Equal, 6),
+        Expression::Not(Box::new(Expression::Holds(2))),
+    ]);
+    let operands =
+        vec![operand(1, "press-plc.lamp", 3_000), operand(0, "press-plc.state", 0), operand(4, "slow.door", 0)];
+    assert_eq!(by.run, RunRule::Expression { expression, operands });
+    assert_eq!(by.poll_ms, 2_000, "the slowest decides");
+    let one = machine(&text("run = \" (press-plc.lamp)\"\n"));
+    assert_eq!(one.run, RunRule::Signal { point: PointIx(1), hold_ms: 3_000 });
+
+    let states = "[machine.states]\nrunning = [6, 7]\ndown = [9]\nexternal = [5]\n";
+    let by = machine(&format!("{}{states}", text("state = \"press-plc.state\"\n")));
+    assert_eq!((by.run, by.poll_ms), (RunRule::State, 200));
+    let state = StateRule {
+        point: PointIx(0),
+        poll_ms: 200,
+        running: vec![6, 7],
+        down: vec![9],
+        changeover: Vec::new(),
+        planned_stop: Vec::new(),
+        external: vec![5],
+    };
+    assert_eq!(by.state, Some(state));
 }
 
 #[test]
@@ -1711,8 +1915,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
             "`short_stop` in [oee]",
             "[[serial]]",
             "`order` in [[machine]]",
-            "`state` in [[machine]]",
-            "[machine.states]",
             "[[line]]",
             "[[product]]",
             "[[shift]]",

@@ -16,7 +16,7 @@ pub struct Interval {
     pub from: Stamp,
     /// What the signals said.
     pub going: Going,
-    /// The stop that it stood in.
+    /// The stop that it stood in, by its id as a downtime.
     pub stop: Option<Uuid>,
 }
 
@@ -50,7 +50,7 @@ pub struct Piece {
     pub to: Stamp,
     /// What the signals said.
     pub going: Going,
-    /// The stop that it stood in.
+    /// The stop that it stood in, by its id as a downtime.
     pub stop: Option<Uuid>,
 }
 
@@ -72,7 +72,7 @@ impl Book {
                 for stop in [&change.ended, &change.stop].into_iter().flatten() {
                     self.enter_stop(stop);
                 }
-                let stop = change.stop.as_ref().filter(|_| change.going == Going::Still).map(|stop| stop.stop_id);
+                let stop = change.stop.as_ref().filter(|_| change.going == Going::Still).map(Stop::downtime_id);
                 self.enter_interval(Interval { from: change.since, going: change.going, stop });
                 self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts });
             }
@@ -121,7 +121,7 @@ impl Book {
     /// The record of the stop that a piece stands in: the last one that had begun by then.
     pub fn stop_of(&self, piece: &Piece) -> Option<&Stop> {
         let begun = self.stops.partition_point(|stop| stop.started_at <= piece.from);
-        self.stops[..begun].last().filter(|stop| Some(stop.stop_id) == piece.stop)
+        self.stops[..begun].last().filter(|stop| Some(stop.downtime_id()) == piece.stop)
     }
 
     /// The stop that has not ended.
@@ -179,7 +179,7 @@ impl Book {
     /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
     fn enter_stop(&mut self, stop: &Stop) {
         let mut no_earlier = self.stops.iter_mut().rev().take_while(|known| known.started_at >= stop.started_at);
-        match no_earlier.find(|known| known.stop_id == stop.stop_id) {
+        match no_earlier.find(|known| known.downtime_id() == stop.downtime_id()) {
             Some(known) => known.clone_from(stop),
             None => self.stops.push(stop.clone()),
         }

@@ -10,7 +10,7 @@ use super::{
 use crate::event::{
     Ideal, Stamp,
     part::Counts,
-    stop::{Class, CountsIn, Going, State},
+    stop::{Class, CountsIn, Going, State, Stop},
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -147,8 +147,10 @@ impl Window {
         for piece in book.pieces(from, to) {
             times.add(book, &piece);
         }
-        for stop in &book.stops {
-            times.count(stop, from, to);
+        for (index, stop) in book.stops.iter().enumerate() {
+            // However often it was split, a stop is one failure.
+            let is_counted = book.stops[..index].iter().rev().take_while(|earlier| earlier.stop_id == stop.stop_id);
+            times.count(stop, is_counted.into_iter().any(is_failure), from, to);
         }
         let (counts, parts_bounds) = counts(book, from, to, by);
         let mut window = Window {
@@ -275,10 +277,10 @@ impl Times {
         // An open short stop may still become a downtime.
         self.is_open |= stop.ended_at.is_none() && state == State::ShortStop;
         if let Some(downtime) = stop.downtime {
-            match self.downtimes.last_mut().filter(|share| share.downtime_id == stop.stop_id) {
+            match self.downtimes.last_mut().filter(|share| share.downtime_id == stop.downtime_id()) {
                 Some(share) => share.duration_ms += piece.ms(),
                 None => self.downtimes.push(Share {
-                    downtime_id: stop.stop_id,
+                    downtime_id: stop.downtime_id(),
                     number: downtime.number,
                     revision: downtime.revision,
                     duration_ms: piece.ms(),
@@ -287,24 +289,27 @@ impl Times {
         }
     }
 
-    fn count(&mut self, stop: &crate::event::stop::Stop, from: Stamp, to: Stamp) {
+    fn count(&mut self, stop: &Stop, is_counted: bool, from: Stamp, to: Stamp) {
         let inside = |at: Stamp| from <= at && at < to;
-        let is_failure = stop.downtime.is_some() && stop.class == Class::Failure;
         let has_length = stop.ended_at.is_none() || stop.duration_ms > 0;
         if inside(stop.started_at) && has_length && stop.counts_in != CountsIn::None {
             self.loss(stop).1 += 1;
-            self.failures += i64::from(is_failure);
+            self.failures += i64::from(is_failure(stop) && !is_counted);
         }
-        if is_failure && stop.ended_at.is_some_and(inside) {
-            self.restorations += 1;
+        if is_failure(stop) && stop.ended_at.is_some_and(inside) {
+            self.restorations += i64::from(!is_counted);
             self.restoration_ms += stop.duration_ms;
         }
     }
 
-    fn loss(&mut self, stop: &crate::event::stop::Stop) -> &mut (i64, i64) {
+    fn loss(&mut self, stop: &Stop) -> &mut (i64, i64) {
         let reason = stop.reason.as_ref().map(|reason| reason.code.clone());
         self.losses.entry((reason, stop.class, stop.counts_in)).or_default()
     }
+}
+
+fn is_failure(stop: &Stop) -> bool {
+    stop.downtime.is_some() && stop.class == Class::Failure
 }
 
 fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> (Counts, Option<(i64, i64)>) {

@@ -171,6 +171,13 @@ impl Sources {
         self.0.iter().find(|source| source.start == start).map_or("", |source| &source.text)
     }
 
+    /// What is written there.
+    pub(super) fn slice(&self, span: &Range<usize>) -> &str {
+        let source = self.0.iter().rev().find(|source| source.start <= span.start);
+        let text = source.and_then(|source| source.text.get(span.start - source.start..span.end - source.start));
+        text.unwrap_or_default()
+    }
+
     /// A fault at a span.
     pub(super) fn fault(&self, code: &'static str, span: &Range<usize>, what: impl Into<String>) -> Fault {
         Fault { severity: Severity::Fault, code, place: self.place(span), what: what.into(), hint: None }

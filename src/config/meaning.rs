@@ -9,9 +9,10 @@ use super::{
 use crate::{
     books::{Calendar, Ideal},
     io,
-    shop::rules::{Counter, Counters, MachineRules, ReasonRule, Rules, RunRule},
+    shop::rules::{Counter, Counters, MachineRules, Operand, ReasonRule, Rules, RunRule, StateRule},
     signal::{
         Point, PointIx,
+        expression::{self, Expression},
         point::{Area, Kind},
     },
 };
@@ -367,30 +368,35 @@ impl<'a> Reader<'a> {
     fn machine(&mut self, machine: &At<Machine>) -> Option<MachineRules> {
         let ideal = self.ideal(&machine.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &machine.ideal_rate);
         let mut roles = Roles::default();
-        let run = self.role(&mut roles, "run", &machine.run, Wants::Flag);
+        let combined = machine.run.as_ref().filter(|run| expression::is_expression(run));
+        let plain = if combined.is_none() { &machine.run } else { &None };
+        let run = self.role(&mut roles, "run", plain, Wants::Flag);
+        let combined = combined.and_then(|text| self.expression(text));
         let total = self.role(&mut roles, "total", &machine.total, Wants::Counter);
         let good = self.role(&mut roles, "good", &machine.good, Wants::Counter);
         let reject = self.role(&mut roles, "reject", &machine.reject, Wants::Counter);
         let fault = self.role(&mut roles, "fault", &machine.fault, Wants::Code);
-        self.role(&mut roles, "state", &machine.state, Wants::Code);
+        let state = self.role(&mut roles, "state", &machine.state, Wants::Code);
         self.role(&mut roles, "order", &machine.order, Wants::Number);
         self.counted(machine);
         self.thresholds(machine, ideal);
-        self.states(machine);
+        let state = self.states(machine, state);
         let counting: Vec<&Entry> = [&total, &good, &reject].into_iter().flatten().collect();
         // An edge is seen when the slowest of the points that decide it is read.
-        let poll = if machine.run.is_some() {
-            run.as_ref().map(|run| run.poll)
-        } else {
-            counting.iter().map(|at| at.poll).max()
+        let poll = match (&machine.run, &machine.state) {
+            (Some(_), _) => run.as_ref().map(|run| run.poll).or(combined.as_ref().map(|(_, poll)| *poll)),
+            (None, Some(_)) => state.as_ref().map(|state| Millis(state.poll_ms)),
+            (None, None) => counting.iter().map(|at| at.poll).max(),
         };
-        self.silence(machine, poll);
-        let run = match (&machine.run, &run) {
-            (Some(_), run) => run.as_ref().map(|run| RunRule::Signal {
+        self.silence(machine, poll.max(state.as_ref().map(|state| Millis(state.poll_ms))));
+        let run = match (&machine.run, &run, &machine.state) {
+            (Some(_), None, _) => combined.map(|(run, _)| run),
+            (Some(_), run, _) => run.as_ref().map(|run| RunRule::Signal {
                 point: run.index,
                 hold_ms: run.point.as_ref().map_or(0, |point| point.hold_ms),
             }),
-            (None, _) => self.stop_after(machine, ideal).map(|stop_after_ms| RunRule::Counts { stop_after_ms }),
+            (None, _, Some(_)) => state.is_some().then_some(RunRule::State),
+            (None, _, None) => self.stop_after(machine, ideal).map(|stop_after_ms| RunRule::Counts { stop_after_ms }),
         };
         let id = machine.id.as_ref()?.0.clone();
         Some(MachineRules {
@@ -401,6 +407,7 @@ impl<'a> Reader<'a> {
             run: run?,
             counters: Counters { total: counter(total), good: counter(good), reject: counter(reject) },
             fault: fault.map(|fault| fault.index),
+            state,
             debounce_ms: machine.debounce.0,
             debounce_run_ms: machine.debounce_run.as_ref().map_or(machine.debounce.0, |debounce| debounce.0),
             short_stop_ms: machine.short_stop.0,
@@ -424,16 +431,9 @@ impl<'a> Reader<'a> {
     fn role(&mut self, roles: &mut Roles, role: &'static str, at: &Option<At<String>>, wants: Wants) -> Option<Entry> {
         let at = at.as_ref()?;
         let name = at.as_str();
-        if name.contains(|c: char| c.is_whitespace() || "&|!()".contains(c)) {
-            let (what, hint) = if role == "run" {
-                (
-                    "`run` as an expression is not in this release",
-                    "name one point, and let the PLC combine them in one bit",
-                )
-            } else {
-                ("a role names one point", "write it like \"press-plc.good\"")
-            };
-            self.fault("not-in-this-release", &at.span, what.into(), hint.to_owned());
+        if expression::is_expression(name) {
+            let what = format!("`{role}` names one point; only `run` may combine several");
+            self.fault("bad-value", &at.span, what, "write it like \"press-plc.good\"".to_owned());
             return None;
         }
         let Some(entry) = self.points.get(name).cloned() else {
@@ -450,6 +450,62 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(entry)
+    }
+
+    /// Points that are the run signal together, and how often the slowest of them is read.
+    fn expression(&mut self, at: &At<String>) -> Option<(RunRule, Millis)> {
+        // The text stands as it is between its quotes, unless it holds escapes.
+        let offset = self.sources.slice(&at.span).find(at.as_str());
+        let place = |part: &Range<usize>| match offset {
+            Some(offset) => at.span.start + offset + part.start..at.span.start + offset + part.end,
+            None => at.span.clone(),
+        };
+        let parsed = match expression::parse(at) {
+            Ok(parsed) => parsed,
+            Err(flaw) => {
+                self.fault("bad-value", &place(&flaw.at), flaw.what, flaw.hint);
+                return None;
+            }
+        };
+        let before = self.faults.len();
+        for mention in &parsed.mentions {
+            let name = &parsed.operands[mention.operand];
+            let named = At { value: name.clone(), span: place(&mention.at) };
+            let Some(entry) = self.points.get(name).cloned() else {
+                self.unknown_point(&named);
+                continue;
+            };
+            let Some(point) = &entry.point else { continue };
+            let (wants, what) = if mention.is_compared {
+                (Wants::Counter, format!("`{name}` cannot be compared"))
+            } else {
+                (Wants::Flag, format!("`{name}` is no condition"))
+            };
+            if let Some((why, hint)) = wants.objection(point) {
+                let is_bit = mention.is_compared && matches!(point.kind, Kind::Bool { .. });
+                let (why, hint) = if is_bit {
+                    ("it is a bit", format!("write `{name}` or `!{name}`"))
+                } else {
+                    (why, hint.to_owned())
+                };
+                self.fault("contradiction", &named.span, format!("{what}: {why}"), hint);
+            }
+        }
+        let entries = parsed.operands.iter().map(|name| self.points.get(name).cloned());
+        let entries: Vec<Entry> = entries.collect::<Option<_>>()?;
+        let poll = entries.iter().map(|entry| entry.poll).max()?;
+        let operand = |entry: Entry| {
+            let point = entry.point?;
+            Some(Operand { point: entry.index, name: point.name, hold_ms: point.hold_ms })
+        };
+        let operands: Vec<Operand> = entries.into_iter().map(operand).collect::<Option<_>>()?;
+        (self.faults.len() == before).then_some(())?;
+        // One point in parentheses or blanks is one point.
+        let rule = match (parsed.expression, operands.as_slice()) {
+            (Expression::Holds(_), [only]) => RunRule::Signal { point: only.point, hold_ms: only.hold_ms },
+            (expression, _) => RunRule::Expression { expression, operands },
+        };
+        Some((rule, poll))
     }
 
     fn unknown_point(&mut self, at: &At<String>) {
@@ -498,7 +554,7 @@ impl<'a> Reader<'a> {
                     hint,
                 );
             }
-            (None, None, None) if machine.run.is_none() && !machine.cut => {
+            (None, None, None) if machine.run.is_none() && machine.state.is_none() && !machine.cut => {
                 let what = "the machine has neither `run` nor a counter: nothing could be derived".to_owned();
                 let hint = "add `run = \"plc.point\"`, or a counter as `total`".to_owned();
                 self.fault("missing-key", &machine_span(machine), what, hint);
@@ -526,8 +582,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn states(&mut self, machine: &Machine) {
-        let Some(states) = &machine.states else { return };
+    fn states(&mut self, machine: &At<Machine>, state: Option<Entry>) -> Option<StateRule> {
+        let states = match (&machine.states, &machine.state) {
+            (None, None) => return None,
+            (None, Some(at)) => {
+                let what = "nothing says what the values of `state` mean".to_owned();
+                let hint = "add [machine.states] with lists like running = [6]".to_owned();
+                match machine.run {
+                    _ if machine.cut => {}
+                    Some(_) => self.warning("no-effect", &at.span, what, hint),
+                    None => self.fault("missing-key", &at.span, what, hint),
+                }
+                return None;
+            }
+            (Some(states), _) => states,
+        };
         let lists = [&states.running, &states.down, &states.changeover, &states.planned_stop, &states.external];
         let mut seen = BTreeSet::new();
         for value in lists.into_iter().flatten() {
@@ -536,6 +605,28 @@ impl<'a> Reader<'a> {
                 self.fault("contradiction", &value.span, what, "name each value once".to_owned());
             }
         }
+        let Some(at) = &machine.state else {
+            if !machine.cut {
+                let what = "[machine.states] without `state`".to_owned();
+                self.fault("missing-key", &machine_span(machine), what, "add `state = \"plc.point\"`".to_owned());
+            }
+            return None;
+        };
+        if machine.run.is_none() && states.running.is_empty() && !machine.cut {
+            let what = "without `run`, `running` in [machine.states] must say when it runs".to_owned();
+            self.fault("missing-key", &at.span, what, "add `running = [6]`, or `run`".to_owned());
+        }
+        let state = state?;
+        let codes = |list: &[At<i64>]| list.iter().map(|code| **code).collect();
+        Some(StateRule {
+            point: state.index,
+            poll_ms: state.poll.0,
+            running: codes(&states.running),
+            down: codes(&states.down),
+            changeover: codes(&states.changeover),
+            planned_stop: codes(&states.planned_stop),
+            external: codes(&states.external),
+        })
     }
 
     fn silence(&mut self, machine: &At<Machine>, poll: Option<Millis>) {
@@ -575,13 +666,10 @@ impl<'a> Reader<'a> {
     }
 
     fn max_rate(&mut self, machine: &Machine, ideal: Option<Ideal>) -> Option<Ideal> {
-        if let (Some(after), Some(_)) = (&machine.stop_after, &machine.run) {
-            self.warning(
-                "no-effect",
-                &after.span,
-                "`stop_after` has no effect beside `run`: the signal decides".into(),
-                None,
-            );
+        let decides = machine.run.as_ref().map(|_| "run").or(machine.state.as_ref().map(|_| "state"));
+        if let (Some(after), Some(decides)) = (&machine.stop_after, decides) {
+            let what = format!("`stop_after` has no effect beside `{decides}`: the signal decides");
+            self.warning("no-effect", &after.span, what, None);
         }
         match &machine.max_rate {
             Some(rate) => Some(rate.0),

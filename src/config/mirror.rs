@@ -480,7 +480,7 @@ pub(super) struct Machine {
     pub(super) ideal_cycle: Option<At<Cycle>>,
     /// Ideal parts per time, "700/min".
     pub(super) ideal_rate: Option<At<Rate>>,
-    /// Point that says that it runs; when left out running is derived from counts.
+    /// Point that says that it runs, or several as in "plc.auto && !plc.fault"; when left out `state` or counts decide.
     pub(super) run: Option<At<String>>,
     /// Point that counts all parts.
     pub(super) total: Option<At<String>>,
@@ -490,11 +490,9 @@ pub(super) struct Machine {
     pub(super) reject: Option<At<String>>,
     /// Point that names the PLC's fault; 0: none.
     pub(super) fault: Option<At<String>>,
-    /// Point that names the PLC's state, see `states`.
-    #[schemars(extend("x-later" = "run and counts alone decide"))]
+    /// Point that names the PLC's state: of which class a stop is, and without `run` whether it runs.
     pub(super) state: Option<At<String>>,
-    /// Which values of `state` mean what.
-    #[schemars(extend("x-later" = "run and counts alone decide"))]
+    /// Which values of `state` mean what; any other: it stands, nobody knows why.
     pub(super) states: Option<States>,
     /// Point that names the order.
     #[schemars(extend("x-later" = "no orders are booked yet"))]

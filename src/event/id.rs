@@ -11,6 +11,8 @@ pub enum Role {
     Event,
     /// A stop, and the downtime that it may become.
     Stop,
+    /// A downtime that a split made.
+    Downtime,
 }
 
 /// Mints the id: 48 bits of `time`, the rest a hash of gateway, epoch, sequence and role.
@@ -23,6 +25,7 @@ pub fn mint(gateway: &str, epoch: u32, sequence: u64, role: Role, time: Stamp) -
     hash.update(match role {
         Role::Event => b"event".as_slice(),
         Role::Stop => b"stop",
+        Role::Downtime => b"downtime",
     });
     let digest = hash.finalize();
     let mut random = [0; 10];

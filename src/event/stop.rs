@@ -151,12 +151,24 @@ pub struct Numbered {
     pub revision: u64,
 }
 
+/// Where a later part of a stop comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Its own id as a downtime.
+    pub downtime_id: Uuid,
+    /// The downtime that it was cut from.
+    pub from: Uuid,
+}
+
 /// One stop, from its first still sample to its first running one.
 /// `ended_at − started_at = duration_ms + excluded_ms + unknown_ms + clock_adjust_ms`; while open, as of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// Given when the edge was confirmed; the downtime's id too.
+    /// Given when the edge was confirmed; the downtime's id too, unless it is a later part.
     pub stop_id: Uuid,
+    /// It is a later part of a stop that was split, a downtime of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// Set once it is a downtime.
     pub downtime: Option<Numbered>,
     /// First still instant.
@@ -183,8 +195,11 @@ pub struct Stop {
     pub shares: Vec<Share>,
     /// The shift (or day) of `started_at`.
     pub shift: String,
-    /// Of its reason, else `failure` with a fault, else `unassigned`.
+    /// Of its reason, else `failure` with a fault, else what the state signal says, else `unassigned`.
     pub class: Class,
+    /// What the state signal says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Class>,
     /// Of its reason, else by class and convention.
     pub counts_in: CountsIn,
     /// If somebody or something said.
@@ -194,6 +209,13 @@ pub struct Stop {
     /// Words about the record, `start_not_seen`.
     #[serde(default)]
     pub flags: Vec<String>,
+}
+
+impl Stop {
+    /// Its id as a downtime: of all parts of a stop only the first bears the stop's own.
+    pub fn downtime_id(&self) -> Uuid {
+        self.split.map_or(self.stop_id, |split| split.downtime_id)
+    }
 }
 
 /// What happened to a downtime.

@@ -120,8 +120,10 @@ pub(super) fn columns(rules: &Rules, plcs: &[plc::Settings]) -> Vec<Recorded> {
 
 fn of_plc(rules: &Rules, plc: &plc::Settings) -> Vec<Recorded> {
     let reads = |ix| plc.points.iter().any(|(point, _)| *point == ix);
-    let watched = rules.machines.iter().filter(|machine| match machine.run {
-        RunRule::Signal { point, .. } => reads(point),
+    let watched = rules.machines.iter().filter(|machine| match &machine.run {
+        RunRule::Signal { point, .. } => reads(*point),
+        RunRule::Expression { operands, .. } => operands.iter().any(|operand| reads(operand.point)),
+        RunRule::State => machine.state.as_ref().is_some_and(|state| reads(state.point)),
         RunRule::Counts { .. } => {
             let counters = [&machine.counters.total, &machine.counters.good, &machine.counters.reject];
             counters.into_iter().flatten().any(|counter| reads(counter.point))

@@ -3,7 +3,7 @@
 use crate::{
     books::{Calendar, Convention, Ideal},
     event::stop::{Class, CountsIn},
-    signal::PointIx,
+    signal::{PointIx, expression::Expression},
 };
 
 /// Everything that the shop is told before it opens.
@@ -57,6 +57,8 @@ pub struct MachineRules {
     pub counters: Counters,
     /// The PLC's fault code; 0 for none.
     pub fault: Option<PointIx>,
+    /// The PLC's state code: it says of which class a stop is, and without a run signal whether it runs.
+    pub state: Option<StateRule>,
     /// A still edge must hold so long.
     pub debounce_ms: i64,
     /// A running edge must hold so long.
@@ -85,11 +87,64 @@ pub enum RunRule {
         /// A blinking lamp is lit as long.
         hold_ms: i64,
     },
+    /// Points combined; they may be of several PLCs.
+    Expression {
+        /// Over `operands`, by their place.
+        expression: Expression,
+        /// Its points.
+        operands: Vec<Operand>,
+    },
+    /// The state code: it runs while that is one of `running`.
+    State,
     /// Parts: it stands from `stop_after_ms` without one on, dated last part + one ideal cycle.
     Counts {
         /// Time without a part.
         stop_after_ms: i64,
     },
+}
+
+/// One point of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// Where it is read.
+    pub point: PointIx,
+    /// The point's name: what a mark knows it by.
+    pub name: String,
+    /// A blinking lamp is lit as long.
+    pub hold_ms: i64,
+}
+
+/// What the codes of a machine's state point mean; each stands in one list at most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateRule {
+    /// Where it is read.
+    pub point: PointIx,
+    /// How often.
+    pub poll_ms: i64,
+    /// It runs.
+    pub running: Vec<i64>,
+    /// It stands unplanned.
+    pub down: Vec<i64>,
+    /// It is being set up.
+    pub changeover: Vec<i64>,
+    /// It stands as planned.
+    pub planned_stop: Vec<i64>,
+    /// Starved or blocked.
+    pub external: Vec<i64>,
+}
+
+impl StateRule {
+    /// The class of a stop under this code; `None` for a code in no list.
+    pub fn class(&self, code: i64) -> Option<Class> {
+        let lists = [
+            (&self.external, Class::External),
+            (&self.changeover, Class::Changeover),
+            (&self.planned_stop, Class::Planned),
+            (&self.running, Class::Unassigned),
+            (&self.down, Class::Unassigned),
+        ];
+        lists.into_iter().find(|(codes, _)| codes.contains(&code)).map(|(_, class)| class)
+    }
 }
 
 /// Which counters a machine has: any two, or `total` alone.

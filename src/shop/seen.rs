@@ -4,25 +4,30 @@ use super::{
     Desk, Known,
     known::Machine,
     part::{PartMark, Parts, Role},
-    rules::{MachineRules, RunRule},
-    stop,
+    rules::{MachineRules, Operand, RunRule},
+    stop::{self, Cause, Parting},
 };
 use crate::{
     event::{
         Stamp, notice,
         part::Why,
-        stop::{CountsIn, Going},
+        stop::{Class, CountsIn, Going},
     },
     signal::{
-        Reading,
+        Reading, Value,
+        mode::{Mode, ModeRule},
         motion::{Edge, Motion, MotionRule},
         pace::{Pace, PaceRule},
     },
 };
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A restart is bridged like missed polls up to so long where `no_data` is `"off"`. Milliseconds.
 const RESTART_BRIDGE_MS: i64 = 5_000;
+
+/// Most unknown state codes that are said: some PLCs show a running number where a code is expected.
+const UNMAPPED_CODES: usize = 64;
 
 /// What decides whether the machine runs.
 #[derive(Clone, Debug)]
@@ -34,7 +39,8 @@ enum Watch {
 impl Watch {
     fn new(rules: &MachineRules, mark: WatchMark, settled: Option<Going>, last_good: Option<Stamp>) -> Watch {
         match rules.run {
-            RunRule::Signal { hold_ms, .. } => {
+            RunRule::Signal { .. } | RunRule::Expression { .. } | RunRule::State => {
+                let hold_ms = if let RunRule::Signal { hold_ms, .. } = rules.run { hold_ms } else { 0 };
                 let rule = MotionRule {
                     debounce_ms: rules.debounce_ms,
                     debounce_run_ms: rules.debounce_run_ms,
@@ -69,6 +75,12 @@ impl Watch {
 pub struct Inbox {
     /// The run signal; inner `None` is a failed read.
     run: Option<Option<bool>>,
+    /// Points of the expression that were looked at; an inner `None` is a failed read.
+    operands: Vec<(usize, Option<i64>)>,
+    /// What the expression hangs on was not read for `no_data`.
+    is_stale: bool,
+    /// The state code; inner `None` is a failed read.
+    state: Option<Option<i64>>,
     /// The fault code.
     fault: Option<i64>,
     /// Raw counters that were read.
@@ -84,16 +96,36 @@ pub struct Inbox {
 pub enum Use {
     /// The run signal.
     Run,
+    /// A point of the expression that is the run signal.
+    Operand(usize),
+    /// The state code.
+    State,
     /// The fault code.
     Fault,
     /// A counter, and whether it decides the state.
     Count(Role, bool),
 }
 
+/// The last look at a point of an expression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// `None`: it failed.
+    value: Option<i64>,
+    /// `None`: never.
+    at: Option<Stamp>,
+    last_true: Option<Stamp>,
+}
+
 /// One machine as far as it was seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
     watch: Watch,
+    /// The points of the expression, in its order.
+    operands: Vec<Held>,
+    /// What the state signal says of a stop.
+    mode: Mode,
+    /// State codes in no list that were said.
+    unmapped: BTreeSet<i64>,
     /// Its counters.
     pub parts: Parts,
     fault: i64,
@@ -108,6 +140,10 @@ pub struct Seen {
     last_good: Option<Stamp>,
     /// When the open stop becomes a downtime.
     due: Option<Stamp>,
+    /// The first fault of a stop that was external or changeover so far: it splits the stop once that is a downtime.
+    later_fault: Option<(Stamp, i64)>,
+    /// What will split the open stop.
+    parting: Option<Parting>,
     /// Parts that came while it stands; `None` once that was said.
     while_stopped: Option<i64>,
     inbox: Inbox,
@@ -123,6 +159,14 @@ pub struct SeenMark {
     pub parts: PartMark,
     /// What decides the state, with an edge that waits for its confirmation.
     pub watch: WatchMark,
+    /// The points of the expression, by name.
+    pub operands: BTreeMap<String, Held>,
+    /// What the state signal says.
+    pub mode: Mode,
+    /// State codes in no list that were said.
+    pub unmapped: BTreeSet<i64>,
+    /// The first fault of a stop that was external or changeover so far.
+    pub later_fault: Option<(Stamp, i64)>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
     pub faults: (i64, i64),
     /// The first good look after the last gap.
@@ -147,6 +191,9 @@ impl Seen {
     pub fn new(rules: &MachineRules) -> Seen {
         Seen {
             watch: Watch::new(rules, WatchMark::default(), None, None),
+            operands: held(rules, &BTreeMap::new()),
+            mode: Mode::default(),
+            unmapped: BTreeSet::new(),
             parts: Parts::new(rules, None),
             fault: 0,
             first_fault: 0,
@@ -155,6 +202,8 @@ impl Seen {
             before_restart: None,
             last_good: None,
             due: None,
+            later_fault: None,
+            parting: None,
             while_stopped: Some(0),
             inbox: Inbox::default(),
         }
@@ -172,6 +221,9 @@ impl Seen {
         self.before_restart = self.last_good;
         let settled = machine.current.map(|current| current.going);
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
+        self.operands = held(rules, &mark.operands);
+        (self.mode, self.unmapped) = (mark.mode.clone(), mark.unmapped.clone());
+        self.later_fault = mark.later_fault;
         (self.fault, self.first_fault) = mark.faults;
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
         self.while_stopped = mark.while_stopped;
@@ -179,8 +231,13 @@ impl Seen {
     }
 
     /// What must survive.
-    pub fn mark(&self) -> SeenMark {
+    pub fn mark(&self, rules: &MachineRules) -> SeenMark {
+        let names = operands(rules).iter().map(|operand| operand.name.clone());
         SeenMark {
+            operands: names.zip(self.operands.iter().copied()).collect(),
+            mode: self.mode.clone(),
+            unmapped: self.unmapped.clone(),
+            later_fault: self.later_fault,
             last_good: self.last_good,
             parts: self.parts.mark(),
             watch: self.watch.mark(),
@@ -198,9 +255,11 @@ impl Seen {
             Reading::Bad(_) => None,
         };
         match what {
-            Use::Run => self.inbox.run = Some(value.and_then(crate::signal::Value::as_bool)),
-            Use::Fault => self.inbox.fault = value.and_then(crate::signal::Value::as_int).or(self.inbox.fault),
-            Use::Count(role, decides) => match value.and_then(crate::signal::Value::as_int) {
+            Use::Run => self.inbox.run = Some(value.and_then(Value::as_bool)),
+            Use::Operand(place) => self.inbox.operands.push((place, value.and_then(Value::as_int))),
+            Use::State => self.inbox.state = Some(value.and_then(Value::as_int)),
+            Use::Fault => self.inbox.fault = value.and_then(Value::as_int).or(self.inbox.fault),
+            Use::Count(role, decides) => match value.and_then(Value::as_int) {
                 Some(raw) => self.inbox.raws.push((role, raw)),
                 None => self.inbox.count_failed |= decides,
             },
@@ -213,6 +272,11 @@ impl Seen {
         let mut inbox = std::mem::take(&mut self.inbox);
         if let Some(away_since) = self.before_restart.take() {
             self.miss_restart(desk, rules, away_since, at);
+            self.refresh_parting(desk, rules, at);
+        }
+        if !is_last {
+            self.combine(rules, &mut inbox, at);
+            self.watch_state(desk, rules, &inbox, at);
         }
         let was_blind = self.is_blind();
         let last_look = self.parts.last_look();
@@ -242,7 +306,14 @@ impl Seen {
         if !is_last {
             self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
             if self.fault != fault_before && self.fault != 0 {
-                stop::fault(desk, rules, &self.around(), at);
+                if stop::splits(desk, rules, self.fault) {
+                    self.later_fault.get_or_insert((at, self.fault));
+                    if rules.open_at_fault {
+                        stop::open_downtime(desk, rules, &self.around(), at);
+                    }
+                } else {
+                    stop::fault(desk, rules, &self.around(), at);
+                }
                 self.refresh_due(desk, rules);
             }
         }
@@ -256,12 +327,20 @@ impl Seen {
             self.parts.tell(desk, rules, at, Why::Adjustment);
         }
         inbox.raws.clear();
-        self.inbox = Inbox { raws: inbox.raws, ..Inbox::default() };
+        inbox.operands.clear();
+        self.inbox = Inbox { raws: inbox.raws, operands: inbox.operands, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
+        self.refresh_parting(desk, rules, at);
+        self.part_if_due(desk, rules, self.horizon(at));
     }
 
     /// Time went by.
     pub fn tick(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        let said = self.mode.settled();
+        self.mode.tick(mode_rule(rules), now);
+        if self.mode.settled() != said {
+            self.refresh_parting(desk, rules, now);
+        }
         let mut edges = std::mem::take(&mut desk.edges);
         match &mut self.watch {
             Watch::Signal { motion, .. } => motion.tick(now, &mut edges),
@@ -269,6 +348,7 @@ impl Seen {
         }
         self.enter(desk, rules, edges);
         self.open_if_due(desk, rules, now);
+        self.part_if_due(desk, rules, self.horizon(now));
     }
 
     /// Nothing was ever read of it: unknown from here on.
@@ -290,19 +370,24 @@ impl Seen {
             Watch::Signal { motion, .. } => motion.close(now, &mut edges),
             Watch::Counts(pace) => pace.close(now, &mut edges),
         }
+        self.mode.close(mode_rule(rules), now);
         self.enter(desk, rules, edges);
         self.open_if_due(desk, rules, now);
+        self.refresh_parting(desk, rules, now);
+        self.part_if_due(desk, rules, self.horizon(now));
     }
 
     /// When a tick could change something.
-    pub fn next_wake(&self) -> Stamp {
+    pub fn next_wake(&self, rules: &MachineRules) -> Stamp {
         let watch = match &self.watch {
             Watch::Signal { motion, .. } => motion.next_wake(),
             Watch::Counts(pace) => pace.next_wake(),
         };
         // Where silence is judged by time, only a look can make an open stop longer.
         let due = self.due.filter(|due| self.horizon(*due) >= *due);
-        watch.min(due.unwrap_or(Stamp::MAX))
+        let parting = self.parting.filter(|parting| self.holds_until(rules, parting, self.horizon(parting.due)));
+        let parting = parting.map_or(Stamp::MAX, |parting| parting.due);
+        watch.min(due.unwrap_or(Stamp::MAX)).min(parting).min(self.mode.next_wake(mode_rule(rules)))
     }
 
     /// The fault code shown now, 0 for none.
@@ -330,6 +415,9 @@ impl Seen {
         let is_good = self.shows_good(inbox);
         match (&mut self.watch, gap_from) {
             (Watch::Signal { motion, .. }, Some(gap_from)) => motion.bridge(gap_from, at, &mut edges),
+            (Watch::Signal { motion, .. }, None) if inbox.is_stale => {
+                motion.miss(self.last_good.unwrap_or(at), &mut edges);
+            }
             (Watch::Counts(pace), Some(gap_from)) => pace.bridge(gap_from, at, &mut edges),
             (Watch::Signal { motion, hold_ms, last_true }, None) => {
                 if let Some(run) = inbox.run {
@@ -356,6 +444,56 @@ impl Seen {
         self.enter(desk, rules, edges);
     }
 
+    /// Makes one run signal of the points that belong to it: of some that were looked at now, and the last look at the others.
+    fn combine(&mut self, rules: &MachineRules, inbox: &mut Inbox, at: Stamp) {
+        match &rules.run {
+            RunRule::Expression { expression, operands } if !inbox.operands.is_empty() => {
+                for (place, value) in &inbox.operands {
+                    let (held, hold_ms) = (&mut self.operands[*place], operands[*place].hold_ms);
+                    (held.value, held.at) = (*value, Some(at));
+                    if value.is_some_and(|value| value != 0) {
+                        held.last_true = Some(at);
+                    } else if value.is_some() && held.last_true.is_some_and(|last| at.since(last) < hold_ms) {
+                        held.value = Some(1);
+                    }
+                }
+                let is_fresh = |held: &Held| match (held.at, rules.no_data_ms) {
+                    (Some(read), Some(no_data_ms)) => at.since(read) <= no_data_ms,
+                    (read, None) => read.is_some(),
+                    (None, Some(_)) => false,
+                };
+                let value = |place: usize| self.operands.get(place).filter(|held| is_fresh(held))?.value;
+                let holds = expression.holds(&value);
+                // A point that was never read says nothing yet.
+                if holds.is_some() || self.operands.iter().all(|held| held.at.is_some()) {
+                    inbox.run = Some(holds);
+                    inbox.is_stale = holds.is_none() && self.operands.iter().any(|held| !is_fresh(held));
+                }
+            }
+            RunRule::State => {
+                let runs = |code: i64| rules.state.as_ref().is_some_and(|state| state.running.contains(&code));
+                inbox.run = inbox.state.map(|state| state.map(runs));
+            }
+            RunRule::Expression { .. } | RunRule::Signal { .. } | RunRule::Counts { .. } => {}
+        }
+    }
+
+    /// A failed read of the state code leaves what it said last.
+    fn watch_state(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, inbox: &Inbox, at: Stamp) {
+        let (Some(state), Some(Some(code))) = (&rules.state, inbox.state) else { return };
+        let class = state.class(code);
+        if class.is_none() && self.unmapped.len() < UNMAPPED_CODES && self.unmapped.insert(code) {
+            let text =
+                format!("state code {code} stands in no list of [machine.states]: a stop under it is unassigned");
+            desk.notice(Some(&rules.id), "state_unmapped", notice::Severity::Warning, text);
+        }
+        let said = self.mode.settled();
+        self.mode.see(mode_rule(rules), at, class.unwrap_or(Class::Unassigned));
+        if self.mode.settled() != said {
+            self.refresh_parting(desk, rules, at);
+        }
+    }
+
     /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other. Neither while
     /// a run waits for its confirmation, nor for parts that came when nobody looked: then the signal says nothing else.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
@@ -374,12 +512,14 @@ impl Seen {
 
     fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, mut edges: Vec<Edge>) {
         for edge in edges.drain(..) {
+            self.part_if_due(desk, rules, edge.at);
             match edge.to {
                 Going::Unknown => self.parts_in_gap = false,
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
             stop::edge(desk, rules, &self.around(), edge);
             self.refresh_due(desk, rules);
+            self.refresh_parting(desk, rules, desk.now);
         }
         desk.edges = edges;
     }
@@ -393,9 +533,59 @@ impl Seen {
         }
     }
 
+    /// Splits the open stop, if it is certain that it stood and the cause held until `until`.
+    fn part_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, until: Stamp) {
+        if let Some(parting) = self.parting
+            && self.holds_until(rules, &parting, until)
+        {
+            self.parting = None;
+            if let Cause::Fault(_) = parting.cause {
+                self.later_fault = None;
+            }
+            stop::split(desk, rules, &self.around(), parting, until);
+            self.refresh_due(desk, rules);
+        }
+    }
+
+    fn holds_until(&self, rules: &MachineRules, parting: &Parting, until: Stamp) -> bool {
+        let held = match parting.cause {
+            Cause::Signal(_) => self.mode.horizon(mode_rule(rules), until),
+            Cause::Fault(_) => until,
+        };
+        held.min(until) >= parting.due
+    }
+
+    /// What may split the open stop: a fault before the state signal.
+    fn refresh_parting(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        if rules.state.is_none() && self.later_fault.is_none() && self.parting.is_none() {
+            return;
+        }
+        self.parting = None;
+        let Some(machine) = desk.known.machines.get(&rules.id) else { return };
+        let (current, open) = (machine.current, machine.book.open_stop());
+        let (Some(current), Some(open)) = (current, open) else {
+            self.later_fault = None;
+            return;
+        };
+        if current.going != Going::Still {
+            return;
+        }
+        let signal = open.signal;
+        self.later_fault = self.later_fault.filter(|(_, code)| stop::splits(desk, rules, *code));
+        if let Some((at, code)) = self.later_fault {
+            let at = at.max(current.since);
+            let due = self.due.unwrap_or(at).max(at.plus(1));
+            self.parting = Some(Parting { at, due, cause: Cause::Fault(code) });
+        } else if let Some(said) = self.mode.settled().filter(|(class, _)| signal != Some(*class)) {
+            self.parting = stop::signal(desk, rules, || self.around(), said, now);
+        }
+    }
+
     /// The gateway itself was away: bridged like missed polls if it was short.
     fn miss_restart(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, away_since: Stamp, at: Stamp) {
         if rules.no_data_ms.is_none() && at.since(away_since) > RESTART_BRIDGE_MS {
+            self.operands.fill(Held::default());
+            self.mode.miss();
             let mut edges = std::mem::take(&mut desk.edges);
             match &mut self.watch {
                 Watch::Signal { motion, .. } => motion.miss(away_since, &mut edges),
@@ -421,6 +611,7 @@ impl Seen {
         stop::Around {
             fault: self.fault,
             first_fault: self.first_fault,
+            signal: self.mode.settled().map(|(class, _)| class),
             parts_in_gap: self.parts_in_gap,
             counts: *self.parts.counts(),
             raw: self.parts.raw(),
@@ -470,4 +661,20 @@ impl Seen {
             Watch::Counts(pace) => pace.horizon(now),
         }
     }
+}
+
+/// The points of the machine's expression.
+fn operands(rules: &MachineRules) -> &[Operand] {
+    match &rules.run {
+        RunRule::Expression { operands, .. } => operands,
+        RunRule::Signal { .. } | RunRule::State | RunRule::Counts { .. } => &[],
+    }
+}
+
+fn held(rules: &MachineRules, marks: &BTreeMap<String, Held>) -> Vec<Held> {
+    operands(rules).iter().map(|operand| marks.get(&operand.name).copied().unwrap_or_default()).collect()
+}
+
+fn mode_rule(rules: &MachineRules) -> ModeRule {
+    ModeRule { debounce_ms: rules.debounce_ms, no_data_ms: rules.no_data_ms }
 }

@@ -12,8 +12,8 @@ use crate::{
         id::Role,
         part::{Counts, Raw},
         stop::{
-            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Numbered, Observed, Reason, State,
-            StateChange, Stop,
+            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Numbered, Observed, Reason, Split,
+            State, StateChange, Stop,
         },
     },
     signal::motion::Edge,
@@ -29,12 +29,34 @@ pub struct Around {
     pub fault: i64,
     /// The first fault code since the machine was suspected to stand; 0 for none.
     pub first_fault: i64,
+    /// What the state signal says of a stop now.
+    pub signal: Option<Class>,
     /// Parts came while nobody looked.
     pub parts_in_gap: bool,
     /// Cumulative, as seen.
     pub counts: Counts,
     /// The counters themselves.
     pub raw: Raw,
+}
+
+/// A stop that is about to be split.
+#[derive(Clone, Copy, Debug)]
+pub struct Parting {
+    /// Where: the first instant of the second part.
+    pub at: Stamp,
+    /// From when on it is certain, if the machine stood and the cause held until then.
+    pub due: Stamp,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What splits a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The state signal names another class.
+    Signal(Class),
+    /// The first fault of a stop that was external or changeover so far.
+    Fault(i64),
 }
 
 /// The machine changed between going, standing and unknown.
@@ -73,7 +95,7 @@ pub fn edge(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, edge: Ed
 
 /// The PLC shows a fault while the machine stands: the first one names the reason, others are listed.
 pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: Stamp) {
-    let (Some(current), Some(mut stop)) = remembered(desk, rules) else { return };
+    let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
     match &mut stop.fault {
         Some(fault) if fault.code == around.fault || fault.others.contains(&around.fault) => return,
         Some(fault) if fault.others.len() >= OTHER_FAULTS => return,
@@ -83,26 +105,103 @@ pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: 
             judge(desk, rules, &mut stop);
         }
     }
-    let mut stop = measured(desk, rules, stop, until);
-    if let Some(downtime) = &mut stop.downtime {
-        downtime.revision += 1;
-        if state_of(&stop) != current.state && current.going == Going::Still {
-            tell_state(
-                desk,
-                rules,
-                around,
-                Edge { to: Going::Still, at: current.since, after: None },
-                Some(stop.clone()),
-                None,
-            );
-        }
-        tell_downtime(desk, rules, Change::Updated, stop);
-        return;
-    }
-    tell_state(desk, rules, around, Edge { to: current.going, at: current.since, after: None }, Some(stop), None);
+    tell_again(desk, rules, around, stop, until);
     if rules.open_at_fault {
         open_downtime(desk, rules, around, until);
     }
+}
+
+/// Whether a fault that comes now would split the open stop: it was external or changeover so far, and becomes another.
+pub fn splits(desk: &Desk<'_>, rules: &MachineRules, fault: i64) -> bool {
+    let Some(stop) = desk.known.machines.get(&rules.id).and_then(|machine| machine.book.open_stop()) else {
+        return false;
+    };
+    stop.fault.is_none()
+        && matches!(stop.class, Class::External | Class::Changeover)
+        && stop.counts_in != CountsIn::None
+        && class_of(reason_of(desk, rules, Some(fault)), Some(fault), stop.signal) != stop.class
+}
+
+/// What the state signal makes of the open stop: `class`, since `since`. A word that comes as good as with the stop names
+/// it whole; of a later one this gives from when and when it splits the stop, if it holds until then.
+pub fn signal(
+    desk: &mut Desk<'_>,
+    rules: &MachineRules,
+    around: impl Fn() -> Around,
+    (class, since): (Class, Stamp),
+    now: Stamp,
+) -> Option<Parting> {
+    let machine = desk.known.machines.get(&rules.id)?;
+    let (current, open) = (machine.current?, machine.book.open_stop()?);
+    if current.going != Going::Still || open.signal == Some(class) || open.counts_in == CountsIn::None {
+        return None;
+    }
+    let late_ms = rules.debounce_ms.max(rules.state.as_ref().map_or(0, |state| state.poll_ms));
+    if since <= open.started_at.plus(late_ms) {
+        let fault = open.fault.as_ref().map(|fault| fault.code);
+        if class_of(reason_of(desk, rules, fault), fault, Some(class)) != open.class {
+            let mut stop = open.clone();
+            stop.signal = Some(class);
+            judge(desk, rules, &mut stop);
+            tell_again(desk, rules, &around(), stop, now);
+        }
+        return None;
+    }
+    // That the machine is down says nothing that its fault has not said.
+    if open.class == class || (class == Class::Unassigned && open.fault.is_some()) {
+        return None;
+    }
+    let at = since.max(current.since);
+    Some(Parting { at, due: at.plus(open.short_stop_ms.max(1)), cause: Cause::Signal(class) })
+}
+
+/// Splits the open stop: two downtimes of one stop, the second with an id and a number of its own.
+pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting: Parting, until: Stamp) {
+    let (Some(current), Some(mut first)) = remembered(desk, rules) else { return };
+    let Parting { at, cause, .. } = parting;
+    let (fault, signal) = match cause {
+        Cause::Signal(class) => (None, Some(class)),
+        Cause::Fault(code) => (Some(Fault { code, others: Vec::new() }), first.signal),
+    };
+    // Nobody saw it stand before: no part of it, but the stop as a whole.
+    if measured(desk, rules, first.clone(), at).duration_ms == 0 {
+        (first.signal, first.fault) = (signal, first.fault.or(fault));
+        judge(desk, rules, &mut first);
+        tell_again(desk, rules, around, first, until);
+        return;
+    }
+    if first.downtime.is_none() {
+        first = number(desk, rules, around, first, current, until);
+    }
+    let blur_ms = match (&rules.state, cause) {
+        (Some(state), Cause::Signal(_)) => state.poll_ms,
+        _ => rules.poll_ms,
+    };
+    let mut second = Stop {
+        split: Some(Split { downtime_id: desk.mint(Role::Downtime, at), from: first.downtime_id() }),
+        started_at: at,
+        uncertainty_ms: Some(blur_ms),
+        shift: desk.rules.calendar.day(at).id,
+        reason: None,
+        fault,
+        signal,
+        flags: Vec::new(),
+        ..first.clone()
+    };
+    let last = desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number);
+    second.downtime = Some(Numbered { number: last + 1, revision: 1 });
+    judge(desk, rules, &mut second);
+    second = measured(desk, rules, second, until);
+    first = measured(desk, rules, first, at);
+    first.ended_at = Some(at);
+    first.uncertainty_ms = first.uncertainty_ms.map(|start_ms| start_ms.max(blur_ms));
+    if let Some(downtime) = &mut first.downtime {
+        downtime.revision += 1;
+    }
+    let edge = Edge { to: Going::Still, at, after: None };
+    tell_state(desk, rules, around, edge, Some(second.clone()), Some(first.clone()));
+    tell_downtime(desk, rules, Change::Closed, first);
+    tell_downtime(desk, rules, Change::Opened, second);
 }
 
 /// When the stop that stands open reaches `short_stop`, if it goes on standing.
@@ -120,6 +219,22 @@ pub fn open_downtime(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around,
     if stop.downtime.is_none() && stop.counts_in != CountsIn::None {
         number(desk, rules, around, stop, current, until);
     }
+}
+
+/// Something about the open stop changed.
+fn tell_again(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, until: Stamp) {
+    let (Some(current), _) = remembered(desk, rules) else { return };
+    let mut stop = measured(desk, rules, stop, until);
+    let edge = Edge { to: current.going, at: current.since, after: None };
+    if let Some(downtime) = &mut stop.downtime {
+        downtime.revision += 1;
+        if state_of(&stop) != current.state && current.going == Going::Still {
+            tell_state(desk, rules, around, edge, Some(stop.clone()), None);
+        }
+        tell_downtime(desk, rules, Change::Updated, stop);
+        return;
+    }
+    tell_state(desk, rules, around, edge, Some(stop), None);
 }
 
 fn number(
@@ -168,6 +283,7 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
 fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, uncertainty_ms: Option<i64>) -> Stop {
     let mut stop = Stop {
         stop_id: desk.mint(Role::Stop, at),
+        split: None,
         downtime: None,
         started_at: at,
         ended_at: None,
@@ -181,6 +297,7 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, u
         shares: Vec::new(),
         shift: desk.rules.calendar.day(at).id,
         class: Class::Unassigned,
+        signal: around.signal,
         counts_in: CountsIn::Availability,
         reason: None,
         fault: (around.first_fault != 0).then(|| Fault { code: around.first_fault, others: Vec::new() }),
@@ -192,26 +309,35 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, u
 
 /// Gives a stop its reason, class and place in the OEE sum.
 fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
-    let named = |reason: &&ReasonRule| {
-        stop.fault.as_ref().is_some_and(|fault| reason.faults.contains(&fault.code))
-            && (reason.machines.is_empty() || reason.machines.contains(&rules.id))
-    };
-    let reason = desk.rules.reasons.iter().find(named);
+    let fault = stop.fault.as_ref().map(|fault| fault.code);
+    let reason = reason_of(desk, rules, fault);
     if let (None, Some(reason)) = (&stop.reason, reason) {
         let text = reason.text.clone();
         stop.reason = Some(Reason { code: reason.code.clone(), text, by: "plc".to_owned(), at: desk.now });
     }
-    stop.class = match (reason, &stop.fault) {
-        (Some(reason), _) => reason.class,
-        (None, Some(_)) => Class::Failure,
-        (None, None) => Class::Unassigned,
-    };
+    stop.class = class_of(reason, fault, stop.signal);
     let convention = desk.rules.convention;
     stop.counts_in = match reason.and_then(|reason| reason.counts_in) {
         Some(counts_in) => counts_in,
         None if state_of(stop) == State::ShortStop => convention.short_stop(),
         None => convention.counts_in(stop.class),
     };
+}
+
+/// The reason that a fault code names.
+fn reason_of<'a>(desk: &Desk<'a>, rules: &MachineRules, fault: Option<i64>) -> Option<&'a ReasonRule> {
+    let is_here = |reason: &ReasonRule| reason.machines.is_empty() || reason.machines.contains(&rules.id);
+    let reasons = &desk.rules.reasons;
+    reasons.iter().find(|reason| fault.is_some_and(|fault| reason.faults.contains(&fault)) && is_here(reason))
+}
+
+/// A fault says more than the state signal.
+fn class_of(reason: Option<&ReasonRule>, fault: Option<i64>, signal: Option<Class>) -> Class {
+    match (reason, fault) {
+        (Some(reason), _) => reason.class,
+        (None, Some(_)) => Class::Failure,
+        (None, None) => signal.unwrap_or(Class::Unassigned),
+    }
 }
 
 fn measured(desk: &Desk<'_>, rules: &MachineRules, mut stop: Stop, until: Stamp) -> Stop {

@@ -1,7 +1,7 @@
 //! Strip charts: one column is one second, a character is what the PLC shows. What the shop tells stands beside it.
 
 use super::{
-    rules::{Counter, Counters, ReasonRule},
+    rules::{Counter, Counters, Operand, ReasonRule, StateRule},
     *,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         part,
         stop::{self, Change, Class, State},
     },
-    signal::{Bad, Reading, Value},
+    signal::{Bad, Reading, Value, expression::parse},
 };
 use expect_test::{Expect, expect};
 use jiff::{civil::Time, tz::TimeZone};
@@ -22,6 +22,9 @@ const RUN: PointIx = PointIx(0);
 const TOTAL: PointIx = PointIx(1);
 const FAULT: PointIx = PointIx(2);
 const REJECT: PointIx = PointIx(3);
+const STATE: PointIx = PointIx(4);
+const AUTO: PointIx = PointIx(5);
+const DOOR: PointIx = PointIx(6);
 
 fn press() -> MachineRules {
     let counter = |point, name: &str| Some(Counter { point, name: name.to_owned(), modulus: 65_536 });
@@ -33,6 +36,7 @@ fn press() -> MachineRules {
         run: RunRule::Signal { point: RUN, hold_ms: 0 },
         counters: Counters { total: counter(TOTAL, "plc.total"), good: None, reject: counter(REJECT, "plc.reject") },
         fault: Some(FAULT),
+        state: None,
         debounce_ms: 1000,
         debounce_run_ms: 1000,
         short_stop_ms: 5000,
@@ -42,6 +46,35 @@ fn press() -> MachineRules {
         max_rate: Ideal::new(1000, 4),
         parts_per_cycle: 1,
     }
+}
+
+/// PackML: 6 Execute, 5 Suspended, 3 set-up, 2 Stopped, 9 Aborted.
+fn packml() -> MachineRules {
+    let state = StateRule {
+        point: STATE,
+        poll_ms: 1000,
+        running: vec![6],
+        down: vec![9],
+        changeover: vec![3],
+        planned_stop: vec![2],
+        external: vec![5],
+    };
+    MachineRules { state: Some(state), ..press() }
+}
+
+/// Without a run signal the state code decides.
+fn by_state() -> MachineRules {
+    MachineRules { run: RunRule::State, ..packml() }
+}
+
+fn combined(text: &str) -> MachineRules {
+    let parsed = parse(text).unwrap();
+    let operand = |name: &String| {
+        let point = if name == "plc.auto" { AUTO } else { DOOR };
+        Operand { point, name: name.clone(), hold_ms: 0 }
+    };
+    let operands = parsed.operands.iter().map(operand).collect();
+    MachineRules { run: RunRule::Expression { expression: parsed.expression, operands }, ..press() }
 }
 
 fn by_counts() -> MachineRules {
@@ -72,7 +105,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
 }
 
 /// A row of a strip: a name, then a character a second. `█` true, `_` false, `!` a failed read, a blank no reading;
-/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` is the code.
+/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` or `state` is the code.
 struct Strip {
     shop: Shop,
     book: Book,
@@ -93,6 +126,9 @@ impl Strip {
                 "total" => TOTAL,
                 "fault" => FAULT,
                 "reject" => REJECT,
+                "state" => STATE,
+                "auto" => AUTO,
+                "door" => DOOR,
                 other => panic!("no row {other}"),
             };
             (point, line.chars().skip(width).collect())
@@ -128,7 +164,7 @@ impl Strip {
                     *raw = 0;
                     Value::Int(0)
                 }
-                digit if *point == FAULT => Value::Int(i64::from(digit.to_digit(10).unwrap())),
+                digit if [FAULT, STATE].contains(point) => Value::Int(i64::from(digit.to_digit(10).unwrap())),
                 digit => {
                     *raw = (*raw + i64::from(digit.to_digit(10).unwrap())) % 65_536;
                     Value::Int(*raw)
@@ -931,6 +967,324 @@ fn oee_is_availability_times_performance_times_quality() {
     assert!((kpi.oee.unwrap() - 12_000.0 / 23_000.0).abs() < 1e-12);
 }
 
+#[test]
+fn a_run_signal_may_be_combined_of_several_points() {
+    chart(
+        combined("plc.auto && !plc.door"),
+        "
+        auto ██████__████████████
+        door _____________█████__",
+        expect![[r#"
+            0s running
+            6s short_stop (provisional) in a stop since 6s
+            8s running
+            13s short_stop (provisional) in a stop since 13s
+            13s down in a stop since 13s
+            13s press-7/1.1 opened, Unassigned
+            18s running
+            18s press-7/1.2 closed after 5s
+        "#]],
+    );
+}
+
+#[test]
+fn the_last_reading_of_another_plc_holds_but_not_longer_than_no_data() {
+    chart(
+        combined("plc.auto && !plc.door"),
+        "
+        auto ███████████████████
+        door _  _  _       _____",
+        expect![[r#"
+            0s running
+            9s unknown
+            14s running
+        "#]],
+    );
+}
+
+#[test]
+fn a_failed_read_of_one_point_matters_only_where_the_other_does_not_decide() {
+    chart(
+        combined("plc.auto && !plc.door"),
+        "
+        auto ████________████████████
+        door ____!!!!!!!!!_____!!!!!!",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            13s running
+            13s press-7/1.2 closed after 9s
+            17s unknown
+        "#]],
+    );
+}
+
+#[test]
+fn a_combined_signal_says_nothing_until_its_points_were_read() {
+    chart(
+        combined("plc.auto || plc.door"),
+        "
+        auto ____████
+        door    _____",
+        expect![[r#"
+            0s unknown
+            3s short_stop (provisional) in a stop since 3s
+            4s running
+        "#]],
+    );
+}
+
+#[test]
+fn without_a_run_signal_the_state_code_decides_and_names_the_class() {
+    let strip = chart(
+        by_state(),
+        "state 6666555555556666333333336666222222266669999999966",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            12s running
+            12s press-7/1.2 closed after 8s
+            16s changeover (provisional) in a stop since 16s
+            16s changeover in a stop since 16s
+            16s press-7/2.1 opened, Changeover
+            24s running
+            24s press-7/2.2 closed after 8s
+            28s planned_stop (provisional) in a stop since 28s
+            28s planned_stop in a stop since 28s
+            28s press-7/3.1 opened, Planned
+            35s running
+            35s press-7/3.2 closed after 7s
+            39s short_stop (provisional) in a stop since 39s
+            39s down in a stop since 39s
+            39s press-7/4.1 opened, Unassigned
+            47s running
+            47s press-7/4.2 closed after 8s
+        "#]],
+    );
+    let window = strip.window();
+    let times = [State::Running, State::External, State::Changeover, State::PlannedStop, State::Down];
+    assert_eq!(times.map(|state| window.time_in(state) / 1000), [17, 8, 8, 7, 8]);
+}
+
+#[test]
+fn beside_a_run_signal_the_state_code_only_names_stops() {
+    chart(
+        packml(),
+        "
+        run   ████████________████___███
+        state 6666555555555555666655566",
+        expect![[r#"
+            0s running
+            8s external (provisional) in a stop since 8s
+            8s external in a stop since 8s
+            8s press-7/1.1 opened, External
+            16s running
+            16s press-7/1.2 closed after 8s
+            20s external (provisional) in a stop since 20s
+            23s running
+        "#]],
+    );
+}
+
+#[test]
+fn a_code_in_no_list_is_said_once_and_its_stop_is_unassigned() {
+    chart(
+        by_state(),
+        "state 6666777777777666688877766",
+        expect![[r#"
+            0s running
+            4s notice state_unmapped
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Unassigned
+            13s running
+            13s press-7/1.2 closed after 9s
+            17s notice state_unmapped
+            17s short_stop (provisional) in a stop since 17s
+            17s down in a stop since 17s
+            17s press-7/2.1 opened, Unassigned
+            23s running
+            23s press-7/2.2 closed after 6s
+        "#]],
+    );
+}
+
+#[test]
+fn a_code_that_comes_as_good_as_with_the_stop_names_it_whole() {
+    chart(
+        packml(),
+        "
+        run   ████__________███
+        state 66666555555555566",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            14s running
+            14s press-7/1.2 closed after 10s
+        "#]],
+    );
+}
+
+#[test]
+fn a_state_signal_that_changes_while_it_stands_and_holds_splits_the_stop() {
+    let strip = chart(
+        packml(),
+        "
+        run   ████____________________████
+        state 6666555555556666999999999966",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            12s down in a stop since 12s
+            12s press-7/1.2 closed after 8s
+            12s press-7/2.1 opened, Unassigned
+            24s running
+            24s press-7/2.2 closed after 12s
+        "#]],
+    );
+    let [first, second] = strip.book.stops.as_slice() else { panic!("two parts") };
+    assert_eq!(first.stop_id, second.stop_id);
+    assert_eq!((first.downtime_id(), second.split.unwrap().from), (first.stop_id, first.stop_id));
+    assert_ne!(second.downtime_id(), first.downtime_id());
+    assert_eq!(second.observed.started_at, first.observed.started_at);
+    let window = strip.window();
+    assert_eq!(window.time_in(State::External) + window.time_in(State::Down), 20_000);
+}
+
+#[test]
+fn a_state_signal_that_does_not_hold_splits_nothing() {
+    chart(
+        packml(),
+        "
+        run   ████____________________████
+        state 6666555555553333555533335566",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            24s running
+            24s press-7/1.2 closed after 20s
+        "#]],
+    );
+}
+
+#[test]
+fn a_first_fault_splits_a_stop_that_was_external_so_far() {
+    let strip = chart(
+        packml(),
+        "
+        run   ████__________________████
+        state 66665555555555999999996666
+        fault 00000000000000222222220000",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            14s down in a stop since 14s
+            14s press-7/1.2 closed after 10s
+            14s press-7/2.1 opened, Failure for jam
+            22s running
+            22s press-7/2.2 closed after 8s for jam
+        "#]],
+    );
+    assert_eq!((strip.window().failures, strip.window().restorations), (1, 1));
+}
+
+#[test]
+fn a_fault_in_an_external_stop_that_stays_short_splits_nothing() {
+    chart(
+        packml(),
+        "
+        run   ████____████
+        state 666655556666
+        fault 000000220000",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            8s running
+        "#]],
+    );
+    chart(
+        packml(),
+        "
+        run   ████_________████
+        state 66665555555556666
+        fault 00000022222220000",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            6s down in a stop since 6s
+            6s press-7/1.2 closed after 2s
+            6s press-7/2.1 opened, Failure for jam
+            13s running
+            13s press-7/2.2 closed after 7s for jam
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_split_into_failure_external_failure_is_one_failure() {
+    let strip = chart(
+        packml(),
+        "
+        run   ████____________________________████
+        state 666699999999995555555555555555555566
+        fault 000022222200000000000000003333333300",
+        expect![[r#"
+            0s running
+            4s short_stop (provisional) in a stop since 4s
+            4s down in a stop since 4s
+            4s press-7/1.1 opened, Failure for jam
+            14s external in a stop since 14s
+            14s press-7/1.2 closed after 10s for jam
+            14s press-7/2.1 opened, External
+            26s down in a stop since 26s
+            26s press-7/2.2 closed after 12s
+            26s press-7/3.1 opened, Failure for jam
+            32s running
+            32s press-7/3.2 closed after 6s for jam
+        "#]],
+    );
+    assert_eq!((strip.window().failures, strip.window().restorations), (1, 1));
+}
+
+#[test]
+fn a_gap_inside_a_split_stop_belongs_to_its_part() {
+    let machine = MachineRules { no_data_ms: Some(2000), ..packml() };
+    chart(
+        machine,
+        "
+        run   ████_________!!!!!_________████
+        state 6666555555555!!!!!9999999999966",
+        expect![[r#"
+            0s running
+            4s external (provisional) in a stop since 4s
+            4s external in a stop since 4s
+            4s press-7/1.1 opened, External
+            12s unknown in a stop since 4s
+            18s external in a stop since 4s
+            18s down in a stop since 18s
+            18s press-7/1.2 closed after 8s and 6s unknown
+            18s press-7/2.1 opened, Unassigned
+            27s running
+            27s press-7/2.2 closed after 9s
+        "#]],
+    );
+}
+
 fn cell() -> impl Strategy<Value = char> {
     prop_oneof![8 => Just('█'), 6 => Just('_'), 2 => Just('!'), 2 => Just(' ')]
 }
@@ -940,7 +1294,111 @@ fn run_row() -> impl Strategy<Value = String> {
         .prop_map(|runs| runs.into_iter().flat_map(|(cell, n)| std::iter::repeat_n(cell, n)).collect())
 }
 
+fn code_row() -> impl Strategy<Value = String> {
+    let code = prop_oneof![6 => Just('6'), 4 => Just('5'), 3 => Just('9'), 2 => Just('3'), 1 => Just('2'), 1 => Just('7'), 1 => Just('!'), 1 => Just(' ')];
+    prop::collection::vec((code, 1..12_usize), 1..40)
+        .prop_map(|runs| runs.into_iter().flat_map(|(cell, n)| std::iter::repeat_n(cell, n)).collect())
+}
+
+/// What must hold of every book: times add up, the parts of a stop join, nothing overlaps, numbers have no gap.
+fn is_sound(strip: &Strip, short_stop_ms: i64) -> Result<(), TestCaseError> {
+    let window = strip.window();
+    prop_assert_eq!(window.time_ms.iter().sum::<i64>(), window.calendar_ms());
+    let mut end = Stamp::MIN;
+    for (index, stop) in strip.book.stops.iter().enumerate() {
+        prop_assert!(stop.started_at >= end);
+        end = stop.ended_at.unwrap_or(Stamp::MAX);
+        if stop.ended_at.is_some() && stop.counts_in != stop::CountsIn::None {
+            prop_assert_eq!(end.since(stop.started_at), stop.duration_ms + stop.unknown_ms);
+        }
+        let shares: i64 = stop.shares.iter().map(|share| share.duration_ms).sum();
+        prop_assert_eq!(shares, stop.duration_ms);
+        if let Some(split) = stop.split {
+            let first = &strip.book.stops[index - 1];
+            prop_assert_eq!((first.stop_id, first.ended_at), (stop.stop_id, Some(stop.started_at)));
+            prop_assert_eq!(split.from, first.downtime_id());
+            prop_assert!(first.duration_ms > 0 && first.downtime.is_some() && stop.downtime.is_some());
+        }
+    }
+    let mut whole: BTreeMap<_, (i64, bool)> = BTreeMap::new();
+    for stop in &strip.book.stops {
+        let sum = whole.entry(stop.stop_id).or_default();
+        *sum = (sum.0 + stop.duration_ms, stop.downtime.is_some());
+    }
+    // What turned out to be no stop at all has no duration.
+    let voids: Vec<_> = strip.book.stops.iter().filter(|stop| stop.counts_in == stop::CountsIn::None).collect();
+    whole.retain(|id, _| voids.iter().all(|stop| stop.stop_id != *id));
+    for (duration_ms, is_downtime) in whole.values() {
+        prop_assert_eq!(*is_downtime, *duration_ms >= short_stop_ms, "{} ms", duration_ms);
+    }
+    let mut numbers: Vec<u64> = strip.book.stops.iter().filter_map(|stop| stop.downtime).map(|at| at.number).collect();
+    numbers.sort_unstable();
+    prop_assert_eq!(&numbers, &(1..=numbers.len() as u64).collect::<Vec<_>>(), "gap-free numbers");
+    let mut ids: Vec<_> = strip.book.stops.iter().map(|stop| stop.downtime_id()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    prop_assert_eq!(ids.len(), strip.book.stops.len(), "ids are unique");
+    Ok(())
+}
+
+fn fault_row() -> impl Strategy<Value = String> {
+    let code = prop_oneof![8 => Just('0'), 1 => Just('2'), 1 => Just('5'), 1 => Just('6'), 1 => Just('4')];
+    prop::collection::vec((code, 1..9_usize), 20)
+        .prop_map(|runs| runs.into_iter().flat_map(|(cell, n)| std::iter::repeat_n(cell, n)).collect())
+}
+
 proptest! {
+    #[test]
+    fn the_parts_of_split_stops_are_exact(codes in code_row(), run in run_row(), faults in fault_row(), debounce in 0..3_i64, off in any::<bool>(), wired in any::<bool>()) {
+        let machine = MachineRules {
+            debounce_ms: debounce * 1000,
+            no_data_ms: if off { None } else { Some(3000) },
+            ..if wired { packml() } else { by_state() }
+        };
+        let run = if wired { format!("run   {run}█\n") } else { String::new() };
+        let strip = Strip::new(machine, &format!("{run}state {codes}6\nfault {faults}0")).play();
+        is_sound(&strip, 5000)?;
+        let mut known = Known::default();
+        for told in &strip.told {
+            let read_back: Told = serde_json::from_str(&serde_json::to_string(told).unwrap()).unwrap();
+            known.apply(&read_back);
+        }
+        prop_assert_eq!(&known, strip.shop.known());
+    }
+
+    #[test]
+    fn ticks_split_nothing_that_looks_would_not(codes in code_row(), run in run_row(), faults in fault_row(), off in any::<bool>(), steps in prop::collection::vec(1..900_i64, 200)) {
+        let machine = MachineRules { no_data_ms: if off { None } else { Some(3000) }, ..packml() };
+        let chart = format!("run   {run}█\nstate {codes}6\nfault {faults}0");
+        let calm = Strip::new(machine.clone(), &chart).play();
+        let mut strip = Strip::new(machine, &chart);
+        for second in 0..strip.length() - 1 {
+            strip.play_until(second + 1);
+            let at = START.plus(i64::try_from(second).unwrap() * 1000 + steps[second % 200]);
+            let turn = strip.shop.turn(Input::Tick, at);
+            strip.tell(turn);
+        }
+        let strip = strip.play();
+        prop_assert_eq!(strip.words(), calm.words());
+    }
+
+    #[test]
+    fn a_crash_at_any_second_changes_no_split_and_no_combined_signal(codes in code_row(), run in run_row(), auto in run_row(), faults in fault_row(), cut in 1..120_usize) {
+        let machine = MachineRules { state: packml().state, ..combined("plc.auto && !plc.door || plc.auto && plc.door == 1") };
+        let chart = format!("auto  {auto}█\ndoor  {run}_\nstate {codes}6\nfault {faults}0");
+        let calm = Strip::new(machine.clone(), &chart).play();
+        let mut strip = Strip::new(machine, &chart);
+        strip.play_until(cut.min(strip.length() - 1));
+        let mut known = Known::default();
+        strip.told.iter().for_each(|told| known.apply(told));
+        let marks: Marks = serde_json::from_str(&serde_json::to_string(&strip.shop.marks()).unwrap()).unwrap();
+        strip.shop = Shop::open(strip.shop.rules().clone(), known, &marks);
+        let strip = strip.play();
+        is_sound(&strip, 5000)?;
+        prop_assert_eq!(strip.words(), calm.words());
+        prop_assert_eq!(&strip.book.stops, &calm.book.stops);
+    }
+
     #[test]
     fn state_times_add_up_and_no_stop_overlaps(row in run_row(), debounce in 0..3_i64, off in any::<bool>()) {
         let machine = MachineRules {

@@ -42,7 +42,7 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
                 Change::Closed => "andon.downtime.closed.v1",
             };
             let data = payload::downtime::data(about, &downtime.stop, downtime);
-            seal(names, told, kind, downtime.stop.stop_id.to_string(), data)
+            seal(names, told, kind, downtime.stop.downtime_id().to_string(), data)
         }
         Event::Part(event) => seal(
             names,

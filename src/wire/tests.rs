@@ -17,7 +17,7 @@ use crate::{
         notice,
         part::{self, Counted, Counts, Raw, Why},
         stop::{
-            self, Change, Class, CountsIn, Downtime, Fault, Going, Numbered, Observed, Reason, Share, State,
+            self, Change, Class, CountsIn, Downtime, Fault, Going, Numbered, Observed, Reason, Share, Split, State,
             StateChange, Stop,
         },
         topic_key,
@@ -81,6 +81,7 @@ fn raw() -> Raw {
 fn stop(revision: u64, until: i64) -> Stop {
     Stop {
         stop_id: mint(GATEWAY, 1, 41, Role::Stop, at(STOPS)),
+        split: None,
         downtime: (revision > 0).then_some(Numbered { number: 42, revision }),
         started_at: at(STOPS),
         ended_at: None,
@@ -94,6 +95,7 @@ fn stop(revision: u64, until: i64) -> Stop {
         shares: vec![Share { shift: "2026-11-23".to_owned(), order: None, duration_ms: until - STOPS, unknown_ms: 0 }],
         shift: "2026-11-23".to_owned(),
         class: Class::Failure,
+        signal: None,
         counts_in: CountsIn::Availability,
         reason: Some(Reason {
             code: "mech.jam".to_owned(),
@@ -121,6 +123,18 @@ fn closed() -> Stop {
     let ended_at = Some(at(RUNS));
     let observed = Observed { ended_at, ..stop(3, RUNS).observed };
     Stop { ended_at, observed, fault: Some(Fault { code: 12, others: vec![13] }), ..stop(3, RUNS) }
+}
+
+#[test]
+fn the_second_part_of_a_split_stop_has_an_id_of_its_own_and_names_the_first() {
+    let (first, own) = (closed().stop_id, mint(GATEWAY, 1, 50, Role::Downtime, at(DECIDED)));
+    let second = Stop { split: Some(Split { downtime_id: own, from: first }), started_at: at(DECIDED), ..closed() };
+    let event = downtime_event(Change::Opened, DECIDED, second);
+    let body = json(&envelope::body(&names(), &told(51, DECIDED, event)).unwrap());
+    assert_eq!(body["subject"], own.to_string());
+    assert_eq!(body["data"]["downtime_id"], own.to_string());
+    assert_eq!(body["data"]["stop_id"], first.to_string());
+    assert_eq!(body["data"]["split_from"], first.to_string());
 }
 
 fn downtime(change: Change, decided: i64, stop: Stop) -> Downtime {
@@ -879,6 +893,7 @@ fn rules() -> Rules {
             run: RunRule::Signal { point: PointIx(0), hold_ms: 0 },
             counters: Counters { total: counter(1, "plc.total"), good: None, reject: counter(2, "plc.reject") },
             fault: Some(PointIx(3)),
+            state: None,
             debounce_ms: 1000,
             debounce_run_ms: 1000,
             short_stop_ms: 5000,

@@ -60,7 +60,7 @@ struct Change<'a> {
 pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl Serialize + 'a {
     let downtime = stop.downtime.as_ref();
     Data {
-        downtime_id: stop.stop_id,
+        downtime_id: stop.downtime_id(),
         stop_id: stop.stop_id,
         number: format!("{}/{}", change.machine, downtime.map_or(0, |downtime| downtime.number)),
         revision: downtime.map_or(0, |downtime| downtime.revision),
@@ -91,7 +91,7 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         operator: None,
         shift: &stop.shift,
         work: [],
-        split_from: None,
+        split_from: stop.split.map(|split| split.from),
         change: Change { by: &change.by, at: Time(change.at), why: None, command_id: None },
     }
 }

@@ -1,0 +1,100 @@
+//! State codes in, the class of a stop that they name out: debounced and dated from its first sample, like the run signal.
+
+use crate::event::{Stamp, stop::Class};
+use serde::{Deserialize, Serialize};
+
+/// How long a class must hold, and what silence means. Milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModeRule {
+    /// A class must hold so long.
+    pub debounce_ms: i64,
+    /// Across a longer silence nothing holds; `None`: a reading holds until the next.
+    pub no_data_ms: Option<i64>,
+}
+
+/// The state signal of one machine, as far as it was seen. Its serial form is a mark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mode {
+    settled: Option<(Class, Stamp)>,
+    /// A class that differs from what is settled, and since when.
+    candidate: Option<(Class, Stamp)>,
+    last_look: Option<Stamp>,
+}
+
+impl Mode {
+    /// What it says, and since when.
+    pub fn settled(&self) -> Option<(Class, Stamp)> {
+        self.settled
+    }
+
+    /// A good look at the code.
+    pub fn see(&mut self, rule: ModeRule, at: Stamp, class: Class) {
+        let silent_ms = self.last_look.replace(at).map_or(0, |last| at.since(last));
+        if rule.no_data_ms.is_some_and(|no_data_ms| silent_ms > no_data_ms) {
+            self.candidate = None;
+            self.settled = self.settled.map(|(class, _)| (class, at));
+        }
+        let Some((held, _)) = self.settled else {
+            self.settled = Some((class, at));
+            return;
+        };
+        match self.candidate {
+            // A look that contradicts the candidate comes late enough to confirm it, or ends it.
+            Some((other, since)) if other != class => {
+                self.candidate = None;
+                if at.since(since) >= rule.debounce_ms {
+                    self.settled = Some((other, since));
+                    self.candidate = Some((class, at));
+                } else if class != held {
+                    self.candidate = Some((class, at));
+                }
+            }
+            None if class != held => self.candidate = Some((class, at)),
+            Some(_) | None => {}
+        }
+        self.confirm(rule, at);
+    }
+
+    /// Time went by without a look.
+    pub fn tick(&mut self, rule: ModeRule, now: Stamp) {
+        if rule.no_data_ms.is_none() {
+            self.confirm(rule, now);
+        }
+    }
+
+    /// The last row of a recording: what was shown last held until now.
+    pub fn close(&mut self, rule: ModeRule, now: Stamp) {
+        if let Some(last) = self.last_look
+            && rule.no_data_ms.is_none_or(|no_data_ms| now.since(last) <= no_data_ms)
+        {
+            self.last_look = Some(now);
+            self.confirm(rule, now);
+        }
+    }
+
+    /// The gateway itself was away, longer than can be bridged.
+    pub fn miss(&mut self) {
+        self.candidate = None;
+    }
+
+    /// When a tick could change something.
+    pub fn next_wake(&self, rule: ModeRule) -> Stamp {
+        let candidate = self.candidate.filter(|_| rule.no_data_ms.is_none());
+        candidate.map_or(Stamp::MAX, |(_, since)| since.plus(rule.debounce_ms))
+    }
+
+    /// Up to when it is certain that what is settled held.
+    pub fn horizon(&self, rule: ModeRule, now: Stamp) -> Stamp {
+        let looked = if rule.no_data_ms.is_none() { now } else { self.last_look.unwrap_or(Stamp::MIN).min(now) };
+        self.candidate.map_or(looked, |(_, since)| since.min(looked))
+    }
+
+    fn confirm(&mut self, rule: ModeRule, until: Stamp) {
+        if let Some((_, since)) = self.candidate
+            && until.since(since) >= rule.debounce_ms
+        {
+            self.settled = self.candidate.take();
+        }
+    }
+}
