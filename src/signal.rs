@@ -3,6 +3,8 @@
 pub mod counter;
 pub mod decode;
 pub mod motion;
+pub mod notation;
+pub mod orders;
 pub mod pace;
 pub mod plan;
 pub mod point;
