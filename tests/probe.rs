@@ -151,9 +151,8 @@ fn addresses_that_were_counted_from_one_are_recognised() {
     let points = "run = { coil = 7 }\norder = { holding = 111, type = \"string(8)\" }\n";
     let from = config.find("run   =").unwrap();
     let to = config.find("\n[[machine]]").unwrap();
-    let config = format!("{}{points}{}", &config[..from], &config[to..])
-        .replace("total = \"plc.good\"\n", "stop_after = \"9s\"\n");
-    place.write("andon.toml", &config.replace("stop_after = \"9s\"\n", ""));
+    let config = format!("{}{points}{}", &config[..from], &config[to..]);
+    place.write("andon.toml", &config.replace("total = \"plc.good\"\n", ""));
     let seen = probe(&place, &[]);
     assert_eq!(point(&seen, "plc.run")["exception"], json!(2));
     assert_eq!(point(&seen, "plc.run")["why"], json!("refused with Modbus exception 02 (it has no such address)"));
@@ -217,6 +216,22 @@ fn a_scan_says_who_answers_and_where_at_twenty_requests_a_second() {
     let table = place.ask(&["probe", "-c", "andon.toml", "--scan", "--unit", "1", "--area", "coil", "--range", "0-9"]);
     assert!(table.out.contains("coil      6  = 00007"), "{}", table.out);
     assert!(table.err.is_empty(), "progress is for terminals: {}", table.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_nobody_answers_to_is_named_and_a_scan_finds_the_others() {
+    let device = Device::start().await;
+    let config = CONFIG.replace("{address}", &device.address).replace("poll =", "unit = 5\npoll =");
+    let place = Place::with(&config);
+    let answer = place.ask(&["probe", "-c", "andon.toml"]);
+    assert_eq!(answer.code, 69, "{answer:?}");
+    assert!(answer.err.contains("Modbus exception 0B"), "{}", answer.err);
+    assert!(answer.out.contains("hint: nobody answers to unit 5 there"), "{}", answer.out);
+    let words = ["probe", "-c", "andon.toml", "--scan", "--unit", "1-20", "--area", "coil", "--range", "511-513"];
+    let scan = place.ask(&words);
+    assert_eq!(scan.code, 0, "{scan:?}");
+    assert!(scan.out.contains("units   1, 17  (of 1-20, the others are silent)"), "{}", scan.out);
+    assert_eq!(scan.out.matches("coil      512-513  = 00513-00514").count(), 2, "{}", scan.out);
 }
 
 /// A device with islands of registers, behind units 1 and 17 of a gateway; it takes 32 registers at most in one request.

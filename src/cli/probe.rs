@@ -219,6 +219,7 @@ async fn keep_looking(group: Vec<(usize, Settings)>, out: mpsc::Sender<(usize, S
 async fn look(probe: &mut Probe, plc: Settings, may_ask_further: bool) -> Sight {
     let looks = probe.look().await;
     let mut hints = hint::orders(&plc, &looks);
+    hints.extend(hint::unit(&plc, &looks));
     if may_ask_further && let Some(hint) = hint::elsewhere(probe, &plc, &looks).await {
         hints.insert(0, hint);
     }

@@ -43,6 +43,21 @@ fn order(point: &Point, registers: &[u16]) -> Option<String> {
     ))
 }
 
+/// A host that is there, but nobody who answers to this unit.
+pub(super) fn unit(plc: &Settings, looks: &[Look]) -> Option<String> {
+    let nobody = |look: &Look| {
+        look.outcome
+            .as_ref()
+            .is_err_and(|why| matches!(**why, Error::NoReply { .. } | Error::Refused(_)) && why.is_silence())
+    };
+    (!looks.is_empty() && looks.iter().all(nobody)).then(|| {
+        format!(
+            "nobody answers to unit {} there: andon probe --plc {} --scan --range 0-0 finds who does",
+            plc.unit, plc.id
+        )
+    })
+}
+
 /// Where the first of the points that have "no such address" might be instead: the neighbouring addresses and the other
 /// table of its kind are asked, three reads at most.
 pub(super) async fn elsewhere(probe: &mut Probe, plc: &Settings, looks: &[Look]) -> Option<String> {
