@@ -42,12 +42,14 @@ fn configured() -> Vec<(PointIx, Point)> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // In memory; one file a process.
-    let path = PathBuf::from(format!("/dev/shm/andon-fuzz-{}.csv", std::process::id()));
+    // In memory, one file a process, gone as soon as it is open.
+    let path = PathBuf::from(format!("/dev/shm/fuzz-samples-{}.csv", std::process::id()));
     fs::write(&path, bytes).expect("memory to write to");
     POINTS.with(|points| {
         let points = points.get_or_init(configured);
-        let Ok(mut samples) = Samples::open(&path, points) else { return };
+        let opened = Samples::open(&path, points);
+        let _ = fs::remove_file(&path);
+        let Ok(mut samples) = opened else { return };
         let mut row = Observation { at: Stamp::MIN, readings: Vec::new() };
         let mut before = None;
         while let Ok(true) = samples.next_into(&mut row) {
