@@ -6,6 +6,7 @@ mod daemon;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
 mod figures;
+mod probe;
 mod replay;
 mod report;
 mod simulate;
@@ -97,6 +98,13 @@ enum Command {
         /// How faults are told.
         #[arg(long, value_enum, default_value_t)]
         format: check::Format,
+    },
+    /// Look at every point once: address, raw registers, value, round trip, or why not.
+    Probe {
+        #[command(flatten)]
+        config: ConfigFiles,
+        #[command(flatten)]
+        what: probe::What,
     },
     /// Feed recorded samples through the engine, with their own clock.
     Replay {
@@ -202,6 +210,7 @@ impl Command {
                 let done = check::check(&config.paths, environment(), format, &mut io::stdout(), &mut io::stderr());
                 return done.map(ExitCode::from).map_err(|error| Failure::new(Exit::Unavailable, &error));
             }
+            Command::Probe { config, what } => return Ok(code(probe::run(&config.load()?, &what)?)),
             Command::Replay { config, samples, events, report } => {
                 replay::run(config.load()?, &samples, events.as_deref(), report.as_deref())?;
             }

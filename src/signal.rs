@@ -5,6 +5,8 @@ pub mod decode;
 pub mod expression;
 pub mod mode;
 pub mod motion;
+pub mod notation;
+pub mod orders;
 pub mod pace;
 pub mod plan;
 pub mod point;

@@ -1,6 +1,8 @@
 //! PLCs in, observations out: one task a PLC.
 
 mod link;
+pub mod probe;
+pub mod scan;
 mod tcp;
 #[cfg(test)]
 mod tests;
