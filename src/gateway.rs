@@ -26,7 +26,7 @@ use memory::Memory;
 use picture::Pictures;
 use record::Recording;
 use remember::{changed_rules, latest_marks, remember, rules_text};
-use status::StatusBook;
+use status::{PlcStatus, StatusBook};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -43,6 +43,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Beats between two pictures of the OEE.
 const OEE_BEATS: u64 = 10;
+
+/// Beats between two tellings of the counters of PLCs.
+const COUNTER_BEATS: u64 = 60;
 
 /// Beats between two writings of the marks to the journal; between, they lie in memory only and cost no flash.
 const MARK_BEATS: u64 = 300;
@@ -140,7 +143,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         instance: start.instance,
         started_at: clock.now(),
         clock_speed: settings.clock_speed,
-        plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), None)).collect(),
+        plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), PlcStatus::default())).collect(),
         trouble: None,
     };
     let will = mqtt::Will {
@@ -150,10 +153,10 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     };
     let patient_beats = patient_beats(&settings.plcs, clock);
     let mut tasks = JoinSet::new();
-    for plc in settings.plcs {
+    for line in plc::lines(settings.plcs) {
         let (clock, out) = (clock, seen_in.clone());
         tasks.spawn(async move {
-            plc::run(plc, clock, out).await;
+            plc::run(line, clock, out).await;
             "a PLC's task"
         });
     }
@@ -181,6 +184,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         recording,
         notify,
         status,
+        status_is_old: false,
         acked: start.cursor,
         snapshot_at: start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence),
         beats: 0,
@@ -201,8 +205,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
 
 /// How long it may take until some PLC was polled: its pause, then to connect, to be asked and to be asked once again.
 fn patient_beats(plcs: &[plc::Settings], clock: Clock) -> u64 {
-    let polled = plcs.iter().filter(|plc| !plc.points.is_empty());
-    let longest = polled.map(|plc| clock.real(plc.poll) + plc.timeout * 3).min();
+    let pace = |plc: &plc::Settings| plc.points.iter().map(|(ix, _)| *plc.paces.get(ix).unwrap_or(&plc.poll)).min();
+    let longest = plcs.iter().filter_map(|plc| Some(clock.real(pace(plc)?) + plc.timeout * 3)).min();
     longest.map_or(u64::MAX, |longest| longest.as_secs() + QUIET_BEATS)
 }
 
@@ -225,6 +229,8 @@ struct Gateway {
     recording: Option<Recording>,
     notify: Notify,
     status: StatusBook,
+    /// Counters have moved since it was told.
+    status_is_old: bool,
     acked: u64,
     snapshot_at: u64,
     beats: u64,
@@ -350,6 +356,18 @@ impl Gateway {
                 let text = format!("{plc} answers again after {:.1} s", silent_ms as f64 / 1000.0);
                 self.plc_changed(plc, true, "plc_back", notice::Severity::Info, text, at);
             }
+            // While the journal takes nothing, the counters still tell it.
+            plc::Word::Noted { .. } if self.held.is_some() => {}
+            plc::Word::Noted { at, code, text, .. } => {
+                let mut envelope = Envelope::default();
+                self.notice(None, code, notice::Severity::Warning, text, at, &mut envelope);
+                self.send(envelope);
+            }
+            plc::Word::Counted { plc, counters } => {
+                let known = self.status.plcs.entry(plc).or_default();
+                self.status_is_old |= known.counters != counters;
+                known.counters = counters;
+            }
         }
     }
 
@@ -363,8 +381,8 @@ impl Gateway {
         at: Stamp,
     ) {
         // The first answer after a start is nothing to report.
-        let is_news = self.status.plcs.insert(plc, Some(answers)).flatten().is_some() || !answers;
-        if is_news && self.held.is_none() {
+        let before = self.status.plcs.entry(plc).or_default().answers.replace(answers);
+        if (before.is_some() || !answers) && self.held.is_none() {
             let mut envelope = Envelope::default();
             self.notice(None, code, severity, text, at, &mut envelope);
             self.send(envelope);
@@ -500,11 +518,14 @@ impl Gateway {
                 }
             }
         }
+        if self.status_is_old && self.beats.is_multiple_of(COUNTER_BEATS) {
+            self.tell_status();
+        }
         let open = self.shop.machines().filter_map(|machine| machine.known?.book.open_stop()?.downtime).count();
         let backlog = self.shop.known().last_sequence() - self.acked.min(self.shop.known().last_sequence());
         self.notify.status(&format!(
             "{} of {} PLCs answer, {open} open downtimes, {backlog} events not yet acknowledged",
-            self.status.plcs.values().filter(|answers| **answers == Some(true)).count(),
+            self.status.plcs.values().filter(|plc| plc.answers == Some(true)).count(),
             self.status.plcs.len()
         ));
         // Fed by progress, not by a timer: a loop that sees nothing of any PLC task is hung.
@@ -515,6 +536,7 @@ impl Gateway {
     }
 
     fn tell_status(&mut self) {
+        self.status_is_old = false;
         let body = self.status.body(&self.names, "online", self.clock.now());
         self.say(mqtt::Word::Status(body));
     }

@@ -5,7 +5,11 @@ mod plc;
 
 use crate::{
     event::Stamp,
-    io::{clock::Clock, plc::Settings, samples},
+    io::{
+        clock::Clock,
+        plc::{Channel, Settings},
+        samples,
+    },
     signal::{Observation, PointIx, Value, point::Area},
 };
 use plc::Image;
@@ -79,6 +83,9 @@ pub enum Error {
     },
 }
 
+/// Where a PLC that is not reached by Modbus TCP is found.
+const ANYWHERE: &str = "127.0.0.1:0";
+
 /// Servers that listen and do not answer yet.
 pub struct Bench {
     plcs: Vec<Settings>,
@@ -91,11 +98,11 @@ impl Bench {
     /// Listens for every PLC: at `listen` and the ports above it (port 0: any free ones), or where the configuration says
     /// that the PLCs are. PLCs that share an address share a listener and are told apart by their unit.
     pub async fn bind(plcs: &[Settings], listen: Option<SocketAddr>) -> Result<Bench, Error> {
-        let mut shared: Vec<(&str, Vec<usize>)> = Vec::new();
+        let mut shared: Vec<(&Channel, Vec<usize>)> = Vec::new();
         for (place, plc) in plcs.iter().enumerate() {
-            match shared.iter_mut().find(|(address, _)| *address == plc.address) {
+            match shared.iter_mut().find(|(channel, _)| **channel == plc.channel) {
                 Some((_, places)) => places.push(place),
-                None => shared.push((&plc.address, vec![place])),
+                None => shared.push((&plc.channel, vec![place])),
             }
         }
         let mut bench = Bench {
@@ -106,7 +113,11 @@ impl Bench {
         for (above, (configured, places)) in shared.into_iter().enumerate() {
             let plc = || plcs[places[0]].id.clone();
             let address = match listen {
-                None => configured.to_owned(),
+                None => match configured {
+                    Channel::Tcp { hosts } => hosts.first().cloned().unwrap_or_default(),
+                    // Whatever the PLC speaks, the simulator speaks Modbus TCP.
+                    Channel::RtuOverTcp { .. } | Channel::Serial(_) => ANYWHERE.to_owned(),
+                },
                 Some(first) if first.port() == 0 => first.to_string(),
                 Some(first) => {
                     let port = u16::try_from(usize::from(first.port()) + above);

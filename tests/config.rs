@@ -4,7 +4,10 @@
 use andon::{
     books::Ideal,
     event::stop::{Class, CountsIn},
-    io::mqtt::Broker,
+    io::{
+        mqtt::Broker,
+        plc::{Channel, Parity, Serial},
+    },
     shop::rules::{Counter, Counters, MachineRules, Operand, ReasonRule, RunRule, StateRule},
     signal::{
         Point, PointIx,
@@ -20,6 +23,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -574,11 +578,11 @@ fn a_plc_without_an_address() {
 "#,
         "",
         &expect![[r#"
-    andon.toml:10:7: the PLC has no address
-      10 | id  = "press-plc"
-         |       ^^^^^^^^^^^
-    hint: add `tcp = "192.168.0.7:502"`
-"#]],
+            andon.toml:10:7: the PLC has no address
+              10 | id  = "press-plc"
+                 |       ^^^^^^^^^^^
+            hint: add `tcp = "192.168.0.7:502"`, or `rtu_over_tcp`, or `serial`
+        "#]],
     );
 }
 
@@ -596,30 +600,196 @@ fn a_plc_address_without_a_port() {
     );
 }
 
+/// The minimal configuration with its PLC on a serial line.
+fn on_a_line(plc: &str, serial: &str) -> String {
+    let line = format!("serial = \"rs485\"{plc}");
+    let serial = format!("\n[[serial]]\nid = \"rs485\"\ndevice = \"/dev/ttyS1\"\n{serial}");
+    with(r#"tcp = "192.168.0.7:502""#, &line) + &serial
+}
+
 #[test]
-fn a_serial_plc_is_not_in_this_release() {
+fn a_plc_on_a_serial_line() {
+    let text = on_a_line("\npoll = \"1s\"", "baud = 9600\nparity = \"none\"\nstop_bits = 2\ngap = \"1500us\"\n");
+    assert_eq!(said(&text), "");
+    let Channel::Serial(line) = &plan(&text).plcs[0].channel else { panic!("it is serial") };
+    let expected = Serial {
+        device: "/dev/ttyS1".into(),
+        baud: 9600,
+        data_bits: 8,
+        parity: Parity::None,
+        stop_bits: 2,
+        echo: false,
+        gap: Some(Duration::from_micros(1500)),
+    };
+    assert_eq!(*line, expected);
+}
+
+#[test]
+fn a_plc_behind_a_serial_gateway() {
+    let text = with("tcp =", "connect = \"poll\"\nrtu_over_tcp =");
+    assert_eq!(said(&text), "");
+    let plc = &plan(&text).plcs[0];
+    assert_eq!(plc.channel, Channel::RtuOverTcp { host: "192.168.0.7:502".into() });
+    assert!(plc.hangs_up);
+}
+
+#[test]
+fn a_redundant_plc_at_two_addresses() {
+    let text = with(r#""192.168.0.7:502""#, r#"["192.168.0.7:502", "192.168.0.8:502"]"#);
+    assert_eq!(said(&text), "");
+    let hosts = vec!["192.168.0.7:502".to_owned(), "192.168.0.8:502".to_owned()];
+    assert_eq!(plan(&text).plcs[0].channel, Channel::Tcp { hosts });
+}
+
+#[test]
+fn a_plc_at_three_addresses_or_none() {
     changed(
-        r#"tcp = "192.168.0.7:502""#,
-        r#"serial = "rs485""#,
+        r#""192.168.0.7:502""#,
+        r#"["a:502", "b:502", "c"]"#,
         &expect![[r#"
-        andon.toml:11:10: `serial` is not in this release
-          11 | serial = "rs485"
-             |          ^^^^^^^
-        hint: reach the PLC by Modbus TCP: tcp = "host:port"
+        andon.toml:11:26: `tcp`: `c` names no port
+          11 | tcp = ["a:502", "b:502", "c"]
+             |                          ^^^
+        hint: write "c:502"
+    "#]],
+    );
+    changed(
+        r#""192.168.0.7:502""#,
+        r#"["a:502", "b:502", "c:502"]"#,
+        &expect![[r#"
+        andon.toml:11:7: `tcp` has 3 addresses
+          11 | tcp = ["a:502", "b:502", "c:502"]
+             |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        hint: one, or two of a redundant PLC
+    "#]],
+    );
+    changed(
+        r#""192.168.0.7:502""#,
+        "[]",
+        &expect![[r#"
+        andon.toml:11:7: `tcp` has 0 addresses
+          11 | tcp = []
+             |       ^^
+        hint: one, or two of a redundant PLC
+    "#]],
+    );
+    changed(
+        r#""192.168.0.7:502""#,
+        "502",
+        &expect![[r#"
+        andon.toml:11:7: `tcp` wants a string, this is a whole number
+          11 | tcp = 502
+             |       ^^^
+        hint: put it in quotes
     "#]],
     );
 }
 
 #[test]
-fn rtu_over_tcp_is_not_in_this_release() {
+fn a_plc_that_is_reached_two_ways() {
     changed(
-        "tcp =",
-        "rtu_over_tcp =",
+        r#"tcp = "192.168.0.7:502""#,
+        "tcp = \"192.168.0.7:502\"\nserial = \"rs485\"",
         &expect![[r#"
-        andon.toml:11:16: `rtu_over_tcp` is not in this release
-          11 | rtu_over_tcp = "192.168.0.7:502"
-             |                ^^^^^^^^^^^^^^^^^
-        hint: reach the PLC by Modbus TCP: tcp = "host:port"
+        andon.toml:12:10: the PLC has `tcp` and `serial`
+          12 | serial = "rs485"
+             |          ^^^^^^^
+        hint: keep one of them
+        andon.toml:12:10: unknown serial line `rs485`
+          12 | serial = "rs485"
+             |          ^^^^^^^
+        hint: there is no [[serial]]
+    "#]],
+    );
+}
+
+#[test]
+fn a_plc_on_a_line_that_is_not_there() {
+    changed(
+        r#"tcp = "192.168.0.7:502""#,
+        r#"serial = "rs485""#,
+        &expect![[r#"
+        andon.toml:11:10: unknown serial line `rs485`
+          11 | serial = "rs485"
+             |          ^^^^^^^
+        hint: there is no [[serial]]
+    "#]],
+    );
+    expect![[r#"
+        andon.toml:11:10: unknown serial line `rs485`
+          11 | serial = "rs485"
+             |          ^^^^^^^
+        hint: did you mean `rs458`?
+    "#]]
+    .assert_eq(&said(&on_a_line("", "").replace(r#"id = "rs485""#, r#"id = "rs458""#)));
+}
+
+#[test]
+fn what_a_serial_line_cannot_be() {
+    expect![[r#"
+        andon.toml:13:8: no unit on a serial line has the number 248
+          13 | unit = 248
+             |        ^^^
+        hint: from 1 to 247
+        andon.toml:14:11: warning: `connect` is for TCP, a serial line stays open
+          14 | connect = "poll"
+             |           ^^^^^^
+        hint: take it away
+        andon.toml:28:13: RTU frames want 8 data bits
+          28 | data_bits = 7
+             |             ^
+        hint: data_bits = 8
+        andon.toml:29:8: `baud = 100` is out of range
+          29 | baud = 100
+             |        ^^^
+        hint: from 300 to 4000000
+    "#]]
+    .assert_eq(&said(&on_a_line("\npoll = \"1s\"\nunit = 248\nconnect = \"poll\"", "data_bits = 7\nbaud = 100\n")));
+}
+
+#[test]
+fn a_serial_line_that_is_asked_to_carry_too_much() {
+    expect![[r#"
+        andon.toml:24:6: warning: 66.7 requests a second take 860 ms of each second on `rs485` (19200 baud)
+          24 | id = "rs485"
+             |      ^^^^^^^
+        hint: poll less often, raise `baud`, or spread the PLCs over several lines
+    "#]]
+    .assert_eq(&said(&on_a_line("\npoll = \"30ms\"", "")));
+    expect![[r#"
+        andon.toml:24:6: 100.0 requests a second take 1290 ms of each second on `rs485` (19200 baud)
+          24 | id = "rs485"
+             |      ^^^^^^^
+        hint: poll less often, raise `baud`, or spread the PLCs over several lines
+    "#]]
+    .assert_eq(&said(&on_a_line("\npoll = \"20ms\"", "")));
+    assert_eq!(said(&on_a_line("\npoll = \"200ms\"", "")), "");
+}
+
+#[test]
+fn a_point_that_is_looked_at_seldom() {
+    let text = with("{ coil = 0 }", "{ coil = 0, poll = \"1s\" }");
+    assert_eq!(said(&text), "");
+    let plan = plan(&text);
+    assert_eq!(plan.plcs[0].paces, BTreeMap::from([(PointIx(0), Duration::from_secs(1))]));
+    changed(
+        "{ coil = 0 }",
+        "{ coil = 0, poll = \"0s\" }",
+        &expect![[r#"
+        andon.toml:13:28: `poll` may not be 0
+          13 | run   = { coil = 0, poll = "0s" }
+             |                            ^^^^
+        hint: at least "1ms"
+    "#]],
+    );
+    changed(
+        "{ coil = 0 }",
+        "{ coil = 0, poll = \"1m\" }",
+        &expect![[r#"
+        andon.toml:17:9: `no_data` (5000 ms) is not longer than `poll` (60000 ms) of the point that decides
+          17 | id    = "press-7"
+             |         ^^^^^^^^^
+        hint: give it several polls, or "off"
     "#]],
     );
 }
@@ -1647,7 +1817,7 @@ fn the_minimal_configuration_makes_this_plan() {
     assert_eq!(plan.mqtt.brokers, [Broker { host: "127.0.0.1".into(), port: 1883, tls: false }]);
     assert_eq!((plan.mqtt.client_id.as_str(), plan.mqtt.keep_alive), ("gw-hall-3", Duration::from_secs(30)));
     let plc = &plan.plcs[0];
-    assert_eq!((plc.id.as_str(), plc.address.as_str(), plc.unit), ("press-plc", "192.168.0.7:502", 1));
+    assert_eq!((plc.id.as_str(), plc.channel.to_string().as_str(), plc.unit), ("press-plc", "192.168.0.7:502", 1));
     assert_eq!((plc.poll, plc.timeout), (Duration::from_millis(200), Duration::from_secs(1)));
     assert_eq!((plc.max_registers, plc.max_gap), (125, 8));
     let total = Counter { point: PointIx(1), name: "press-plc.total".into(), modulus: 1 << 32 };
@@ -1913,7 +2083,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
             "`planned` in [oee]",
             "`break` in [oee]",
             "`short_stop` in [oee]",
-            "[[serial]]",
             "`order` in [[machine]]",
             "[[line]]",
             "[[product]]",

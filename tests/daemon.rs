@@ -406,7 +406,8 @@ fn trouble(words: &str, place: &Place, ear: &Ear, heal: impl FnOnce()) {
     let troubles = daemon.troubles();
     assert!(troubles.len() == 1 && troubles[0].contains(words), "{words}: {troubles:#?}");
     eventually("the state is unknown", || picture(ear)["state"] == "unknown");
-    let status = |plc: bool| move |heard: &Heard| heard.topic == STATUS && heard.json()["plcs"]["plc"] == plc;
+    let status =
+        |plc: bool| move |heard: &Heard| heard.topic == STATUS && heard.json()["plcs"]["plc"]["answers"] == plc;
     ear.until("the status names the PLC", status(false));
     let notice = ear.until_event("notice.raised", |event| event["data"]["code"] == "plc_lost");
     assert!(notice["data"]["text"].as_str().unwrap().contains(words), "{notice}");

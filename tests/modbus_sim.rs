@@ -5,7 +5,7 @@ use andon::{
     event::Stamp,
     io::{
         clock::Clock,
-        plc::{self, Settings, Word},
+        plc::{self, Channel, Settings, Word},
         samples::{self, Samples},
     },
     signal::{
@@ -61,13 +61,12 @@ fn line() -> Vec<Point> {
 fn settings(id: &str, first: usize, points: Vec<Point>, poll: Duration) -> Settings {
     Settings {
         id: id.into(),
-        address: "127.0.0.1:0".into(),
-        unit: 1,
+        channel: Channel::tcp("127.0.0.1:0"),
         poll,
         timeout: Duration::from_secs(5),
-        max_registers: 125,
         max_gap: 20,
         points: points.into_iter().enumerate().map(|(n, point)| (PointIx(first + n), point)).collect(),
+        ..Settings::default()
     }
 }
 
@@ -129,12 +128,12 @@ async fn every_kind_of_value_comes_through_in_the_order_in_which_it_was_recorded
 
     let mut settings = settings("a", 0, points.clone(), Duration::from_secs(1));
     let bench = Bench::bind(std::slice::from_ref(&settings), anywhere()).await.unwrap();
-    settings.address = bench.addresses()[0].to_string();
+    settings.channel = Channel::tcp(bench.addresses()[0].to_string());
     let samples = Samples::open(&path, &settings.points).unwrap();
     let begun = Instant::now();
     let playing = tokio::spawn(bench.play(samples, 5));
     let (out, mut words) = mpsc::channel(64);
-    tokio::spawn(plc::run(settings, Clock::start(5), out));
+    tokio::spawn(plc::run(vec![settings], Clock::start(5), out));
 
     let mut reached = vec![0; points.len()];
     let (mut sights, mut complete) = (0, false);
@@ -162,6 +161,7 @@ async fn every_kind_of_value_comes_through_in_the_order_in_which_it_was_recorded
             }
             Word::Lost { .. } => break,
             Word::Back { .. } => assert_eq!(sights, 0, "the line never fell silent"),
+            Word::Noted { .. } | Word::Counted { .. } => {}
         }
     }
     timeout(DEADLINE, playing).await.expect("the line ends").unwrap().unwrap();
@@ -186,7 +186,7 @@ impl Rows for Endless {
 
 async fn first_good(settings: Settings) -> i64 {
     let (out, mut words) = mpsc::channel(64);
-    tokio::spawn(plc::run(settings, Clock::start(1), out));
+    tokio::spawn(plc::run(vec![settings], Clock::start(1), out));
     loop {
         if let Word::Seen(seen) = timeout(DEADLINE, words.recv()).await.unwrap().unwrap()
             && let [(_, Reading::Good(Value::Int(n)))] = seen.readings[..]
@@ -205,13 +205,13 @@ async fn plcs_of_one_address_are_told_apart_by_their_unit_and_others_by_their_po
         let mut plcs = vec![settings("up", 0, vec![up.clone()], poll), settings("down", 1, vec![down.clone()], poll)];
         plcs[1].unit = 2;
         if !shared {
-            plcs[1].address = "127.0.0.1:1".into();
+            plcs[1].channel = Channel::tcp("127.0.0.1:1");
         }
         let bench = Bench::bind(&plcs, anywhere()).await.unwrap();
         for (plc, address) in plcs.iter_mut().zip(bench.addresses()) {
-            plc.address = address.to_string();
+            plc.channel = Channel::tcp(address.to_string());
         }
-        assert_eq!(plcs[0].address == plcs[1].address, shared);
+        assert_eq!(plcs[0].channel == plcs[1].channel, shared);
         let playing = tokio::spawn(bench.play(Endless(0), 1));
         assert!(first_good(plcs[0].clone()).await > 0);
         assert!(first_good(plcs[1].clone()).await < 0);
@@ -229,7 +229,7 @@ async fn samples_wait_for_the_first_request_and_a_misfit_ends_the_play_by_name()
     let bench = Bench::bind(std::slice::from_ref(&plc), anywhere()).await.unwrap();
     let address = bench.addresses()[0].to_string();
     let playing = tokio::spawn(bench.play(Samples::open(&path, &plc.points).unwrap(), 1));
-    assert_eq!(first_good(Settings { address, ..plc.clone() }).await, 65_535);
+    assert_eq!(first_good(Settings { channel: Channel::tcp(address), ..plc.clone() }).await, 65_535);
     let error = timeout(DEADLINE, playing).await.unwrap().unwrap().unwrap_err();
     assert_eq!(
         error.to_string(),

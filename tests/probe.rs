@@ -298,13 +298,14 @@ async fn islands_are_found_with_both_ends_and_only_by_reading() {
     let device = Device::start().await;
     let settings = Settings {
         id: "plc".into(),
-        address: device.address.clone(),
+        channel: ::andon::io::plc::Channel::tcp(device.address.clone()),
         unit: 1,
         poll: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
         max_registers: 125,
         max_gap: 8,
         points: Vec::new(),
+        ..Settings::default()
     };
     let mut scan = Scan::new(settings, Duration::ZERO);
     let mut units = Vec::new();
@@ -343,13 +344,14 @@ async fn a_device_that_says_nothing_instead_of_no_ends_the_search_of_the_table()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings {
         id: "plc".into(),
-        address: listener.local_addr().unwrap().to_string(),
+        channel: ::andon::io::plc::Channel::tcp(listener.local_addr().unwrap().to_string()),
         unit: 1,
         poll: Duration::from_secs(1),
         timeout: Duration::from_millis(200),
         max_registers: 125,
         max_gap: 8,
         points: Vec::new(),
+        ..Settings::default()
     };
     tokio::spawn(async move {
         loop {

@@ -67,7 +67,7 @@ fn bench() -> Bench {
     let script = Script::default();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
     let mut settings = plan.plcs.remove(0);
-    settings.address = listener.local_addr().expect("an address").to_string();
+    settings.channel = andon::io::plc::Channel::tcp(listener.local_addr().expect("an address").to_string());
     settings.timeout = PATIENCE;
     let device = Rc::clone(&script);
     local.spawn_local(async move {

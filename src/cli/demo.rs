@@ -13,7 +13,7 @@ use crate::{
     config::{Plan, load_text},
     event::Stamp,
     gateway,
-    io::{mqtt, systemd::Notify},
+    io::{mqtt, plc::Channel, systemd::Notify},
     signal::PointIx,
     sim::{
         Bench,
@@ -57,7 +57,7 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let bench = Bench::bind(&plan.plcs, Some(listen)).await.map_err(|error| unavailable(&error))?;
         for (plc, address) in plan.plcs.iter_mut().zip(bench.addresses()) {
-            plc.address = address.to_string();
+            plc.channel = Channel::tcp(address.to_string());
         }
         introduce(&plan, broker, length);
         let line = Line::new(SEED, &wiring(&plan)?);
@@ -136,7 +136,7 @@ fn introduce(plan: &Plan, broker: SocketAddr, length: Option<Duration>) {
         plan.plcs.len()
     ));
     for plc in &plan.plcs {
-        println(&format!("  {:<11} {}", plc.id, plc.address));
+        println(&format!("  {:<11} {}", plc.id, plc.channel));
     }
     println(&format!("An MQTT broker at {broker}. Listen yourself, in another terminal:"));
     println(&format!("  mosquitto_sub -h {} -p {} -v -t '{}/#'", broker.ip(), broker.port(), plan.prefix));

@@ -154,7 +154,7 @@ async fn once(plcs: Vec<Settings>, what: &What) -> Result<Exit, Failure> {
     }
     let silent: Vec<&Sight> = sights.iter().filter(|sight| !sight.is_answer()).collect();
     for sight in &silent {
-        eprint_words(&format!("{} at {} {}\n", sight.plc.id, sight.plc.address, sight.silence().unwrap_or_default()));
+        eprint_words(&format!("{} at {} {}\n", sight.plc.id, sight.plc.channel, sight.silence().unwrap_or_default()));
     }
     Ok(if silent.is_empty() { Exit::Ok } else { Exit::Unavailable })
 }
@@ -230,7 +230,7 @@ async fn look(probe: &mut Probe, plc: Settings, may_ask_further: bool) -> Sight 
 fn on_one_way(plcs: Vec<Settings>) -> Vec<Vec<(usize, Settings)>> {
     let mut groups: Vec<Vec<(usize, Settings)>> = Vec::new();
     for (place, plc) in plcs.into_iter().enumerate() {
-        match groups.iter_mut().find(|group| group[0].1.address == plc.address) {
+        match groups.iter_mut().find(|group| group[0].1.channel == plc.channel) {
             Some(group) => group.push((place, plc)),
             None => groups.push(vec![(place, plc)]),
         }

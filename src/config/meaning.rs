@@ -3,12 +3,12 @@
 use super::{
     NamedPoint, Plan,
     fault::{Fault, Severity, Sources, nearest},
-    mirror::{At, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Reason},
+    mirror::{At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Reason, Serial},
     word::{Millis, Rate},
 };
 use crate::{
     books::{Calendar, Ideal},
-    io,
+    io::{self, plc::Channel},
     shop::rules::{Counter, Counters, MachineRules, Operand, ReasonRule, Rules, RunRule, StateRule},
     signal::{
         Point, PointIx,
@@ -30,13 +30,19 @@ const STOP_AFTER_LEAST_MS: i64 = 10_000;
 /// `max_rate` where nothing is said: so many times the ideal rate.
 const MAX_RATE_TIMES: i64 = 4;
 
+/// A PLC is redundant at two addresses.
+const MOST_HOSTS: usize = 2;
+
+/// Units 1 to 247; 0 is the broadcast, which nobody answers.
+const MOST_SERIAL_UNIT: u8 = 247;
+
 /// MQTT's keep-alive is 16 bits of seconds.
 const KEEP_ALIVE_MOST_MS: i64 = 65_535_000;
 
 /// Makes the plan, if nothing that is wrong stands in its way.
 pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault>) -> Option<Plan> {
     let mut reader = Reader { sources, faults, points: BTreeMap::new(), plcs: BTreeMap::new(), plc_unnamed: false };
-    let (plcs, points) = reader.plcs(&mirror.plc);
+    let (plcs, points) = reader.plcs(mirror);
     let machines = reader.machines(mirror);
     let reasons = reader.reasons(mirror);
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
@@ -102,7 +108,9 @@ impl<'a> Reader<'a> {
 
     // PLCs and points
 
-    fn plcs(&mut self, plcs: &'a [At<Plc>]) -> (Vec<io::plc::Settings>, Vec<NamedPoint>) {
+    fn plcs(&mut self, mirror: &'a Mirror) -> (Vec<io::plc::Settings>, Vec<NamedPoint>) {
+        let lines = self.lines(&mirror.serial);
+        let plcs = &mirror.plc;
         self.unique("id", "PLC", plcs.iter().filter_map(|plc| plc.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
         self.plc_unnamed = plcs.iter().any(|plc| plc.id.is_none());
         for plc in plcs {
@@ -113,50 +121,145 @@ impl<'a> Reader<'a> {
         let (mut settings, mut all) = (Vec::new(), Vec::new());
         for (index, plc) in plcs.iter().enumerate() {
             let id = plc.id.as_ref().map(|id| id.0.as_str()).unwrap_or_default();
-            let address = self.address(plc);
+            let channel = self.channel(plc, &lines);
             self.paces(plc);
-            let mut points = Vec::new();
+            let (mut points, mut paces) = (Vec::new(), BTreeMap::new());
             for (name, spec) in &self.map_of(plc).points.0 {
                 let name = format!("{id}.{}", name.value);
                 let point = self.point(&name, spec, plc);
                 let place = PointIx(all.len());
+                let poll = spec.poll.as_ref().unwrap_or(&plc.poll);
                 if let Some(point) = &point {
+                    if poll.value != plc.poll.value {
+                        paces.insert(place, duration(**poll));
+                    }
                     all.push(NamedPoint { name: name.clone(), plc: index, point: point.clone() });
                     points.push((place, point.clone()));
                 }
-                self.points.entry(name).or_insert(Entry { index: place, point, poll: *plc.poll });
+                self.points.entry(name).or_insert(Entry { index: place, point, poll: **poll });
             }
             settings.push(io::plc::Settings {
                 id: id.to_owned(),
-                address,
+                channel,
+                hangs_up: *plc.connect == Connect::Poll,
                 unit: *plc.unit,
                 poll: duration(*plc.poll),
+                paces,
                 timeout: duration(*plc.timeout),
                 max_registers: *plc.max_registers,
                 max_gap: *plc.max_gap,
                 points,
             });
         }
+        self.loads(&mirror.serial, plcs, &settings);
         (settings, all)
     }
 
-    fn address(&mut self, plc: &At<Plc>) -> String {
-        const LATER: &str = "reach the PLC by Modbus TCP: tcp = \"host:port\"";
-        let serial = plc.serial.as_ref().map(|at| ("serial", &at.span));
+    fn channel(&mut self, plc: &At<Plc>, lines: &BTreeMap<&str, Option<io::plc::Serial>>) -> Channel {
+        let tcp = plc.tcp.as_ref().map(|at| ("tcp", &at.span));
         let framed = plc.rtu_over_tcp.as_ref().map(|at| ("rtu_over_tcp", &at.span));
-        for (key, span) in [serial, framed].into_iter().flatten() {
-            self.fault("not-in-this-release", span, format!("`{key}` is not in this release"), LATER.to_owned());
+        let serial = plc.serial.as_ref().map(|at| ("serial", &at.span));
+        let ways: Vec<_> = [tcp, framed, serial].into_iter().flatten().collect();
+        if let [(first, _), .., (last, span)] = ways[..] {
+            let what = format!("the PLC has `{first}` and `{last}`");
+            self.fault("contradiction", span, what, "keep one of them".to_owned());
         }
         let header = plc.id.as_ref().map_or(&plc.span, |id| &id.span);
-        if plc.tcp.is_none() && serial.is_none() && framed.is_none() && !plc.cut {
+        if ways.is_empty() && !plc.cut {
             let what = "the PLC has no address".to_owned();
-            self.fault("missing-key", header, what, "add `tcp = \"192.168.0.7:502\"`".to_owned());
+            let hint = "add `tcp = \"192.168.0.7:502\"`, or `rtu_over_tcp`, or `serial`".to_owned();
+            self.fault("missing-key", header, what, hint);
         }
-        plc.tcp.as_ref().map(|tcp| tcp.0.clone()).unwrap_or_default()
+        if *plc.connect == Connect::Poll && serial.is_some() {
+            let what = "`connect` is for TCP, a serial line stays open".to_owned();
+            self.warning("no-effect", &plc.connect.span, what, "take it away".to_owned());
+        }
+        if let Some(hosts) = &plc.tcp
+            && (hosts.0.is_empty() || hosts.0.len() > MOST_HOSTS)
+        {
+            let what = format!("`tcp` has {} addresses", hosts.0.len());
+            self.fault("out-of-range", &hosts.span, what, "one, or two of a redundant PLC".to_owned());
+        }
+        if let Some(line) = &plc.serial {
+            match lines.get(line.as_str()) {
+                Some(Some(serial)) => {
+                    if *plc.unit == 0 || *plc.unit > MOST_SERIAL_UNIT {
+                        let what = format!("no unit on a serial line has the number {}", *plc.unit);
+                        self.fault("out-of-range", &plc.unit.span, what, "from 1 to 247".to_owned());
+                    }
+                    return Channel::Serial(serial.clone());
+                }
+                Some(None) => {}
+                None => {
+                    let hint = match nearest(line, lines.keys().copied()) {
+                        Some(known) => format!("did you mean `{known}`?"),
+                        None if lines.is_empty() => "there is no [[serial]]".to_owned(),
+                        None => format!("there are: {}", join(lines.keys().copied())),
+                    };
+                    let what = format!("unknown serial line `{}`", line.value);
+                    self.fault("unknown-serial", &line.span, what, hint);
+                }
+            }
+        }
+        if let Some(host) = &plc.rtu_over_tcp {
+            return Channel::RtuOverTcp { host: host.0.clone() };
+        }
+        let hosts = plc.tcp.as_ref().map(|tcp| tcp.0.iter().map(|host| host.0.clone()).collect());
+        Channel::Tcp { hosts: hosts.unwrap_or_default() }
+    }
+
+    /// The serial lines by id; `None` for one that is faulty, which has been said.
+    fn lines(&mut self, lines: &'a [At<Serial>]) -> BTreeMap<&'a str, Option<io::plc::Serial>> {
+        let ids = lines.iter().filter_map(|line| line.id.as_ref()).map(|id| (id.0.as_str(), &id.span));
+        self.unique("id", "serial line", ids);
+        let devices = lines.iter().filter_map(|line| line.device.as_ref());
+        let devices = devices.map(|at| (at.value.to_str().unwrap_or_default(), &at.span));
+        self.unique("device", "device", devices);
+        let mut known = BTreeMap::new();
+        for line in lines {
+            let Some(id) = &line.id else { continue };
+            if *line.data_bits == 7 {
+                let what = "RTU frames want 8 data bits".to_owned();
+                self.fault("out-of-range", &line.data_bits.span, what, "data_bits = 8".to_owned());
+            }
+            let serial = line.device.as_ref().map(|device| io::plc::Serial {
+                device: device.value.clone(),
+                baud: *line.baud,
+                data_bits: *line.data_bits,
+                parity: (*line.parity).into(),
+                stop_bits: *line.stop_bits,
+                echo: *line.echo,
+                gap: line.gap.0,
+            });
+            known.entry(id.0.as_str()).or_insert(serial);
+        }
+        known
+    }
+
+    /// A serial line carries so many bytes and no more.
+    fn loads(&mut self, lines: &'a [At<Serial>], plcs: &[At<Plc>], settings: &[io::plc::Settings]) {
+        for line in lines {
+            let Some(id) = &line.id else { continue };
+            let on_it = plcs.iter().zip(settings).filter(|(plc, _)| plc.serial.as_ref().is_some_and(|at| **at == id.0));
+            let Some(load) = io::plc::load(on_it.map(|(_, settings)| settings)) else { continue };
+            let requests = format!("{}.{}", load.requests_in_ten / 10, load.requests_in_ten % 10);
+            let what = format!(
+                "{requests} requests a second take {} ms of each second on `{}` ({} baud)",
+                load.busy_ms, id.value.0, *line.baud
+            );
+            let hint = "poll less often, raise `baud`, or spread the PLCs over several lines".to_owned();
+            match load.busy_ms {
+                1001.. => self.fault("overload", &id.span, what, hint),
+                701.. => self.warning("overload", &id.span, what, hint),
+                _ => {}
+            }
+        }
     }
 
     fn paces(&mut self, plc: &Plc) {
-        for (key, pace) in [("poll", &plc.poll), ("timeout", &plc.timeout)] {
+        let points = plc.points.0.iter().filter_map(|(_, spec)| spec.poll.as_ref());
+        let points = points.map(|poll| ("poll", poll));
+        for (key, pace) in [("poll", &plc.poll), ("timeout", &plc.timeout)].into_iter().chain(points) {
             if pace.0 == 0 {
                 self.fault("out-of-range", &pace.span, format!("`{key}` may not be 0"), "at least \"1ms\"".to_owned());
             }
@@ -763,11 +866,6 @@ impl<'a> Reader<'a> {
 
     /// What this release does not act on is still held to account, so that the next one may.
     fn not_yet(&mut self, mirror: &'a Mirror) {
-        self.unique(
-            "id",
-            "serial line",
-            mirror.serial.iter().filter_map(|s| s.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
-        );
         self.unique("id", "line", mirror.line.iter().filter_map(|l| l.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
         self.unique(
             "id",

@@ -10,6 +10,7 @@ use super::word::{
 use crate::{
     books::Convention,
     event::stop::{Class, CountsIn},
+    io,
     signal::point,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, transform::transform_subschemas};
@@ -71,9 +72,12 @@ fn strict(schema: &mut Schema) {
     transform_subschemas(&mut strict, schema);
     let Some(object) = schema.as_object_mut() else { return };
     if let Some(types) = object.get_mut("type")
-        && let Some(only) = types.as_array().and_then(|all| all.iter().find(|name| *name != "null")).cloned()
+        && let Some(all) = types.as_array_mut()
     {
-        *types = only;
+        all.retain(|name| name != "null");
+        if let [only] = all.as_slice() {
+            *types = only.clone();
+        }
     }
     if let Some(words) = object.get_mut("enum").and_then(Value::as_array_mut) {
         words.retain(|word| !word.is_null());
@@ -130,8 +134,8 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = {}))]
     pub(super) commands: Commands,
     /// Serial lines that several PLCs share.
-    #[schemars(extend("default" = [], "x-later" = "PLCs are reached over TCP only"))]
-    pub(super) serial: Vec<Serial>,
+    #[schemars(extend("default" = []))]
+    pub(super) serial: Vec<At<Serial>>,
     /// PLCs and their points.
     #[schemars(extend("default" = []))]
     pub(super) plc: Vec<At<Plc>>,
@@ -285,40 +289,108 @@ pub(super) struct Commands {
 
 /// A serial line that several `[[plc]]` share.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Serial {
     /// What `[[plc]] serial` names.
     #[schemars(required, extend("examples" = ["rs485"]))]
     pub(super) id: Option<At<Name>>,
     /// Its device file.
     #[schemars(required, length(min = 1), extend("examples" = ["/dev/serial/by-id/usb-FTDI"]))]
-    device: Option<At<PathBuf>>,
+    pub(super) device: Option<At<PathBuf>>,
     /// Bits per second.
     #[schemars(range(min = 300, max = 4_000_000), extend("default" = 19200))]
-    baud: At<u32>,
+    pub(super) baud: At<u32>,
     /// Data bits.
     #[schemars(range(min = 7, max = 8), extend("default" = 8))]
-    data_bits: At<u8>,
+    pub(super) data_bits: At<u8>,
     /// Parity.
     #[schemars(extend("default" = "even"))]
-    parity: At<Parity>,
+    pub(super) parity: At<Parity>,
     /// Stop bits.
     #[schemars(range(min = 1, max = 2), extend("default" = 1))]
-    stop_bits: At<u8>,
+    pub(super) stop_bits: At<u8>,
     /// The adapter hears itself.
     #[schemars(extend("default" = false))]
-    echo: At<bool>,
+    pub(super) echo: At<bool>,
     /// Silence between frames; "auto" is 3.5 characters.
     #[schemars(extend("default" = "auto"))]
-    gap: At<Gap>,
+    pub(super) gap: At<Gap>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Parity {
+pub(super) enum Parity {
     None,
     Even,
     Odd,
+}
+
+impl From<Parity> for io::plc::Parity {
+    fn from(parity: Parity) -> io::plc::Parity {
+        match parity {
+            Parity::None => io::plc::Parity::None,
+            Parity::Even => io::plc::Parity::Even,
+            Parity::Odd => io::plc::Parity::Odd,
+        }
+    }
+}
+
+/// One host, or the two of a redundant PLC.
+#[derive(Debug)]
+pub(super) struct Hosts(pub(super) Vec<HostPort>);
+
+impl<'de> Deserialize<'de> for Hosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hosts, D::Error> {
+        struct OneOrMore;
+        impl<'de> de::Visitor<'de> for OneOrMore {
+            type Value = Hosts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("host:port, or an array of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hosts, E> {
+                let host = HostPort::deserialize(de::value::StrDeserializer::new(text))?;
+                Ok(Hosts(vec![host]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Hosts, A::Error> {
+                let mut hosts = Vec::new();
+                while let Some(host) = items.next_element()? {
+                    hosts.push(host);
+                }
+                Ok(Hosts(hosts))
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+impl JsonSchema for Hosts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Hosts".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let host = generator.subschema_for::<HostPort>();
+        let mut schema = host.clone();
+        schema.insert("type".into(), serde_json::json!(["string", "array"]));
+        schema.insert("items".into(), host.to_value());
+        schema.insert("minItems".into(), 1.into());
+        schema
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Connect {
+    /// The connection is kept.
+    Keep,
+    /// It is closed after each poll, for devices that cannot keep one.
+    Poll,
 }
 
 /// A PLC and its points.
@@ -327,12 +399,15 @@ pub(super) struct Plc {
     /// First part of the names of its points.
     #[schemars(required, extend("examples" = ["press-plc"]))]
     pub(super) id: Option<At<Name>>,
-    /// host:port of Modbus TCP.
-    pub(super) tcp: Option<At<HostPort>>,
+    /// host:port of Modbus TCP; an array of two for a redundant PLC.
+    pub(super) tcp: Option<At<Hosts>>,
     /// host:port of a gateway that takes RTU frames over TCP.
     pub(super) rtu_over_tcp: Option<At<HostPort>>,
     /// A `[[serial]]` line.
     pub(super) serial: Option<At<String>>,
+    /// Whether the connection is kept between two polls.
+    #[schemars(extend("default" = "keep"))]
+    pub(super) connect: At<Connect>,
     /// Modbus unit id.
     #[schemars(extend("default" = 1))]
     pub(super) unit: At<u8>,
@@ -435,6 +510,8 @@ pub(super) struct PointSpec {
     pub(super) scale: Option<At<f64>>,
     /// value = raw × scale + offset
     pub(super) offset: Option<At<f64>>,
+    /// Time between two looks at this point; that of the PLC when left out.
+    pub(super) poll: Option<At<Millis>>,
     /// Where a counter starts at 0 again; by its type when left out.
     #[schemars(range(min = 2))]
     pub(super) modulus: Option<At<i64>>,

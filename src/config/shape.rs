@@ -129,7 +129,10 @@ impl Walk<'_> {
         levels: &mut Vec<Level>,
     ) -> bool {
         let span = value.span();
-        let wanted = schema["type"].as_str().unwrap_or("string");
+        // A text, or an array of such texts.
+        let is_list = schema["type"].is_array() && matches!(value.get_ref(), DeValue::Array(_));
+        let either = if is_list { "array" } else { "string" };
+        let wanted = schema["type"].as_str().unwrap_or(either);
         self.mend_brackets(key, value, wanted, schema, levels);
         let value = value.get_mut();
         match (wanted, &mut *value) {

@@ -137,7 +137,7 @@ impl Word for Silence {
 
 /// The silence between two frames of a serial line: a duration, or `auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gap;
+pub(super) struct Gap(pub(super) Option<std::time::Duration>);
 
 impl Word for Gap {
     const FORMAT: &'static str = "andon-duration-or-auto";
@@ -145,9 +145,9 @@ impl Word for Gap {
 
     fn read(text: &str) -> Result<Gap, Complaint> {
         if text == "auto" {
-            return Ok(Gap);
+            return Ok(Gap(None));
         }
-        duration_us(text).map(|_| Gap)
+        duration_us(text).map(|us| Gap(Some(std::time::Duration::from_micros(us.unsigned_abs()))))
     }
 }
 

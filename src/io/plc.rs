@@ -1,41 +1,41 @@
-//! PLCs in, observations out: one task a PLC.
+//! PLCs in, observations out: one task a channel.
 
+mod line;
 mod link;
+mod load;
 pub mod probe;
+mod rtu;
 pub mod scan;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tty;
+mod unit;
 
-use super::clock::Clock;
+pub use line::run;
+pub use load::{Load, load};
+
 use crate::{
     event::Stamp,
-    signal::{
-        Bad, Observation, Point, PointIx, Reading,
-        decode::decode,
-        plan::{Block, plan},
-    },
+    signal::{Observation, Point, PointIx},
 };
-use link::Link;
-use std::{collections::BTreeSet, io, mem, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
-
-/// Least time between two observations of a PLC that does not answer at all: silence is told, not hammered.
-const SILENCE_TOLD_EVERY_MS: i64 = 1_000;
-/// Least time between two log lines about skipped polls; of the world, so that a fast clock floods no log.
-const SKIPS_TOLD_EVERY: Duration = Duration::from_secs(60);
+use std::{collections::BTreeMap, fmt, io, path::PathBuf, time::Duration};
 
 /// One PLC and the points to read from it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `[[plc]] id`
     pub id: String,
-    /// `host:port`
-    pub address: String,
+    /// How it is reached; PLCs with the same one share it.
+    pub channel: Channel,
+    /// The connection is closed after each poll, for devices that cannot keep one.
+    pub hangs_up: bool,
     /// Modbus unit id.
     pub unit: u8,
-    /// Time between two looks at the same point.
+    /// Time between two looks at the same point …
     pub poll: Duration,
+    /// … but for these.
+    pub paces: BTreeMap<PointIx, Duration>,
     /// How long one request may take.
     pub timeout: Duration,
     /// Most registers in one request (at most 125; bits: 16 times as many, at most 2000).
@@ -46,10 +46,146 @@ pub struct Settings {
     pub points: Vec<(PointIx, Point)>,
 }
 
+/// The defaults of the configuration, reached nowhere.
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            id: String::new(),
+            channel: Channel::Tcp { hosts: Vec::new() },
+            hangs_up: false,
+            unit: 1,
+            poll: Duration::from_millis(200),
+            paces: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            max_registers: 125,
+            max_gap: 8,
+            points: Vec::new(),
+        }
+    }
+}
+
+/// What requests travel on: one connection or one line, one request at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Modbus TCP.
+    Tcp {
+        /// `host:port`, tried in order; several are one redundant PLC.
+        hosts: Vec<String>,
+    },
+    /// RTU frames in a TCP stream.
+    RtuOverTcp {
+        /// `host:port` of the serial gateway.
+        host: String,
+    },
+    /// RTU on a serial line.
+    Serial(Serial),
+}
+
+impl Channel {
+    /// Modbus TCP at one `host:port`.
+    pub fn tcp(host: impl Into<String>) -> Channel {
+        Channel::Tcp { hosts: vec![host.into()] }
+    }
+
+    fn line_times(&self) -> LineTimes {
+        let Channel::Serial(line) = self else {
+            return LineTimes { byte: Duration::ZERO, gap: Duration::ZERO, echo: false };
+        };
+        let bits = 1 + line.data_bits + u8::from(line.parity != Parity::None) + line.stop_bits;
+        let byte = Duration::from_secs(1) * u32::from(bits) / line.baud.max(1);
+        let auto = if line.baud > FAST_BAUD { FAST_GAP } else { byte * 7 / 2 };
+        LineTimes { byte, gap: line.gap.unwrap_or(auto), echo: line.echo }
+    }
+}
+
+/// Above this rate the silence between frames no longer shrinks.
+const FAST_BAUD: u32 = 19_200;
+const FAST_GAP: Duration = Duration::from_micros(1750);
+
+/// As a person calls it.
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Channel::Tcp { hosts } => f.write_str(&hosts.join(", ")),
+            Channel::RtuOverTcp { host } => f.write_str(host),
+            Channel::Serial(line) => write!(f, "{}", line.device.display()),
+        }
+    }
+}
+
+/// A serial line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serial {
+    /// Its device file.
+    pub device: PathBuf,
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// Parity.
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+    /// The adapter hears itself.
+    pub echo: bool,
+    /// Silence before each request; `None`: 3.5 characters, 1.75 ms above 19200 baud.
+    pub gap: Option<Duration>,
+}
+
+/// Of the bytes on a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// No parity bit.
+    None,
+    /// An even number of ones.
+    Even,
+    /// An odd number of ones.
+    Odd,
+}
+
+/// What a channel takes for its bytes.
+#[derive(Clone, Copy, Debug)]
+struct LineTimes {
+    byte: Duration,
+    gap: Duration,
+    echo: bool,
+}
+
+/// PLCs by their channel, in the order of the configuration: what one [`run`] each looks after.
+pub fn lines(plcs: Vec<Settings>) -> Vec<Vec<Settings>> {
+    let mut lines: Vec<Vec<Settings>> = Vec::new();
+    for plc in plcs {
+        match lines.iter_mut().find(|line| line[0].channel == plc.channel) {
+            Some(line) => line.push(plc),
+            None => lines.push(vec![plc]),
+        }
+    }
+    lines
+}
+
+/// What happened to a PLC since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Polls that were answered.
+    pub polls: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Those of them that were sent again at once.
+    pub retries: u64,
+    /// Replies that did not come in time.
+    pub timeouts: u64,
+    /// Replies that came after that, and were thrown away.
+    pub late: u64,
+    /// Replies with a wrong checksum.
+    pub crc: u64,
+    /// Polls that came due while another one ran.
+    pub skipped: u64,
+}
+
 /// What a PLC's task has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Word {
-    /// One poll: a reading for every point of the PLC.
+    /// One poll: a reading for every point of the PLC that was looked at.
     Seen(Observation),
     /// The PLC no longer answers, or not in a way that can be trusted. Said once.
     Lost {
@@ -68,6 +204,24 @@ pub enum Word {
         at: Stamp,
         /// Since its last reply, or since the start.
         silent_ms: i64,
+    },
+    /// Something that somebody should know.
+    Noted {
+        /// `[[plc]] id`
+        plc: String,
+        /// When it was noticed.
+        at: Stamp,
+        /// `plc_failover`, `plc_holes`, `plc_late`, `plc_crc` or `plc_overrun`.
+        code: &'static str,
+        /// In words.
+        text: String,
+    },
+    /// What happened so far, from time to time.
+    Counted {
+        /// `[[plc]] id`
+        plc: String,
+        /// Since the start.
+        counters: Counters,
     },
 }
 
@@ -104,192 +258,27 @@ pub enum Error {
     /// A proper Modbus exception.
     #[error("refused with Modbus exception {0:02X} ({meaning})", meaning = meaning(*.0))]
     Refused(u8),
-    /// Between two attempts to connect.
-    #[error("the next attempt to connect is not yet due")]
-    Waiting,
-}
-
-/// Looks at one PLC every `settings.poll`, for ever; returns when nobody listens to `out` any more. A poll that comes
-/// due while another one runs is skipped, never queued.
-pub async fn run(settings: Settings, clock: Clock, out: mpsc::Sender<Word>) {
-    if settings.points.is_empty() {
-        return out.closed().await;
-    }
-    let mut watch = Watch::new(settings, clock);
-    loop {
-        for word in watch.look().await {
-            if out.send(word).await.is_err() {
-                return;
-            }
-        }
-        tokio::select! {
-            () = watch.rest() => {}
-            () = out.closed() => return,
-        }
-    }
-}
-
-/// One PLC under observation.
-struct Watch {
-    settings: Settings,
-    clock: Clock,
-    link: Link,
-    blocks: Vec<Block>,
-    /// Points that the PLC refused at the last look, by place.
-    refused: BTreeSet<usize>,
-    /// What was said last; `None` before the first word.
-    answers: Option<bool>,
-    last_reply: Stamp,
-    last_told: Stamp,
-    next: Stamp,
-    skipped: i64,
-    skips_told: Option<Instant>,
-}
-
-/// What one round over all blocks gave.
-struct Round {
-    readings: Vec<Reading>,
-    answered: bool,
-    fault: Option<Error>,
-}
-
-impl Watch {
-    fn new(settings: Settings, clock: Clock) -> Watch {
-        let pace = clock.real(settings.poll);
-        let now = clock.now();
-        Watch {
-            link: Link::new(settings.address.clone(), settings.unit, settings.timeout, pace),
-            blocks: plan(&settings.points, settings.max_registers, settings.max_gap),
-            settings,
-            clock,
-            refused: BTreeSet::new(),
-            answers: None,
-            last_reply: now,
-            last_told: Stamp::MIN,
-            next: now,
-            skipped: 0,
-            skips_told: None,
-        }
-    }
-
-    /// One poll, and what it has to say.
-    async fn look(&mut self) -> Vec<Word> {
-        let Round { readings, answered, fault } = self.round().await;
-        let at = self.clock.now();
-        let plc = &self.settings.id;
-        let mut words = Vec::new();
-        match &fault {
-            Some(fault) if self.answers != Some(false) => {
-                self.answers = Some(false);
-                // What was split around refusals is tried whole again: it may be another device that comes back.
-                self.blocks = plan(&self.settings.points, self.settings.max_registers, self.settings.max_gap);
-                let why = in_words(fault);
-                tracing::warn!(plc, address = self.settings.address, why, "a PLC was lost");
-                words.push(Word::Lost { plc: plc.clone(), at, why });
-            }
-            None if self.answers != Some(true) => {
-                let silent_ms = at.since(self.last_reply);
-                match self.answers.replace(true) {
-                    None => tracing::info!(plc, address = self.settings.address, "a PLC answered"),
-                    Some(_) => tracing::info!(plc, silent_ms, "a PLC came back"),
-                }
-                words.push(Word::Back { plc: plc.clone(), at, silent_ms });
-            }
-            _ => {}
-        }
-        if answered {
-            self.last_reply = at;
-        }
-        if answered || !words.is_empty() || at.since(self.last_told) >= SILENCE_TOLD_EVERY_MS {
-            self.last_told = at;
-            let ixs = self.settings.points.iter().map(|(ix, _)| *ix);
-            words.push(Word::Seen(Observation { at, readings: ixs.zip(readings).collect() }));
-        }
-        words
-    }
-
-    /// Waits for the next poll of the grid that has not passed yet.
-    async fn rest(&mut self) {
-        let poll_ms = i64::try_from(self.settings.poll.as_millis()).unwrap_or(i64::MAX).max(1);
-        let now = self.clock.now();
-        let overdue = (now.since(self.next) / poll_ms).max(0);
-        self.next = self.next.plus((overdue + 1).saturating_mul(poll_ms));
-        if self.answers == Some(true) {
-            self.skipped += overdue;
-        }
-        if self.skipped > 0 && self.skips_told.is_none_or(|told| told.elapsed() >= SKIPS_TOLD_EVERY) {
-            let plc = &self.settings.id;
-            tracing::info!(plc, skipped = self.skipped, poll_ms, "polls were skipped: the PLC took longer than one");
-            self.skips_told = Some(Instant::now());
-            self.skipped = 0;
-        }
-        self.clock.sleep_until(self.next).await;
-    }
-
-    /// Reads every block; the first fault of the connection ends the round, and what is left is silent.
-    async fn round(&mut self) -> Round {
-        let mut round = Round {
-            readings: vec![Reading::Bad(Bad::Silent); self.settings.points.len()],
-            answered: false,
-            fault: None,
-        };
-        // What is still to be read, next one last, and whether it is to be read again at the next poll.
-        let mut stack: Vec<(Block, bool)> = mem::take(&mut self.blocks).into_iter().rev().map(|b| (b, true)).collect();
-        while round.fault.is_none()
-            && let Some((block, lasting)) = stack.pop()
-        {
-            let outcome = self.link.read(&block).await;
-            round.answered |= matches!(outcome, Ok(_) | Err(Error::Refused(_)));
-            match outcome {
-                Ok(registers) => self.take(&block, &registers, &mut round),
-                Err(fault @ Error::Refused(GATEWAY_PATH | GATEWAY_TARGET)) => round.fault = Some(fault),
-                Err(Error::Refused(code)) => match block.halves() {
-                    None => self.refuse(&block, code, &mut round),
-                    Some([low, high]) if is_permanent(code) => {
-                        let plc = &self.settings.id;
-                        let (area, address, count) = (block.area.word(), block.address, block.count);
-                        tracing::info!(plc, area, address, count, code, "a refused read was split in two");
-                        stack.extend([(high, lasting), (low, lasting)]);
-                        continue;
-                    }
-                    Some(_) => stack.extend(block.singles().into_iter().rev().map(|single| (single, false))),
-                },
-                Err(fault) => round.fault = Some(fault),
-            }
-            if lasting {
-                self.blocks.push(block);
-            }
-        }
-        self.blocks.extend(stack.into_iter().rev().filter_map(|(block, lasting)| lasting.then_some(block)));
-        if let Some(Error::Refused(code)) = round.fault {
-            let unread = |reading: &&mut Reading| **reading == Reading::Bad(Bad::Silent);
-            round.readings.iter_mut().filter(unread).for_each(|reading| *reading = Reading::Bad(Bad::Refused(code)));
-        }
-        round
-    }
-
-    fn take(&mut self, block: &Block, registers: &[u16], round: &mut Round) {
-        for slot in &block.slots {
-            let point = &self.settings.points[slot.place].1;
-            let from = usize::from(slot.offset);
-            let held = registers.get(from..from + usize::from(slot.count)).unwrap_or_default();
-            round.readings[slot.place] = decode(point, held);
-            if self.refused.remove(&slot.place) {
-                tracing::info!(point = point.name, "a refused point was read again");
-            }
-        }
-    }
-
-    fn refuse(&mut self, block: &Block, code: u8, round: &mut Round) {
-        for slot in &block.slots {
-            round.readings[slot.place] = Reading::Bad(Bad::Refused(code));
-            if self.refused.insert(slot.place) {
-                let point = &self.settings.points[slot.place].1.name;
-                let why = in_words(&Error::Refused(code));
-                tracing::warn!(point, why, "a point was refused");
-            }
-        }
-    }
+    /// The checksum of an RTU frame.
+    #[error("the reply's checksum is wrong")]
+    Checksum,
+    /// The device file, which may be unplugged.
+    #[error("the serial line {} could not be opened", device.display())]
+    Open {
+        /// `[[serial]] device`
+        device: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// On RTU: the answer could not be told from a late one.
+    #[error("an earlier reply may still come")]
+    Unsure,
+    /// Between two attempts to connect: why the last one failed.
+    #[error("{0}")]
+    Waiting(String),
+    /// The unit did not answer, and is not asked for a while.
+    #[error("the unit is asked again later")]
+    Resting,
 }
 
 const GATEWAY_PATH: u8 = 0x0A;

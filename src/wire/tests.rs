@@ -3,7 +3,7 @@
 use super::{
     envelope,
     payload::{
-        picture::{self, Live, Status},
+        picture::{self, Live, Plc, Status},
         report::Report,
         window,
     },
@@ -801,6 +801,8 @@ fn the_picture_of_the_oee_holds_the_windows_of_the_report() {
 #[test]
 fn the_status_of_the_gateway() {
     let names = names();
+    let press =
+        Plc { answers: Some(true), polls: 5000, requests: 5003, retries: 2, timeouts: 1, late: 1, crc: 1, skipped: 0 };
     let status = Status {
         status: "online",
         instance: Uuid::nil(),
@@ -809,7 +811,7 @@ fn the_status_of_the_gateway() {
         version: "0.1.0",
         clock_speed: 1,
         machines: vec![names.about(Some(MACHINE))],
-        plcs: BTreeMap::from([("press-plc", Some(true))]),
+        plcs: BTreeMap::from([("press-plc", press)]),
         trouble: None,
     };
     golden(
@@ -831,7 +833,16 @@ fn the_status_of_the_gateway() {
             }
           ],
           "plcs": {
-            "press-plc": true
+            "press-plc": {
+              "answers": true,
+              "polls": 5000,
+              "requests": 5003,
+              "retries": 2,
+              "timeouts": 1,
+              "late": 1,
+              "crc": 1,
+              "skipped": 0
+            }
           },
           "trouble": null
         }

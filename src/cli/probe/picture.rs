@@ -31,7 +31,7 @@ pub(super) fn table(sights: &[Sight], style: Style) -> String {
             text.push('\n');
         }
         let plc = &sight.plc;
-        let _ = writeln!(text, "{}  {}  unit {}", plc.id, plc.address, plc.unit);
+        let _ = writeln!(text, "{}  {}  unit {}", plc.id, plc.channel, plc.unit);
         if let Some(why) = sight.silence() {
             let (on, off) = if style.colour { (RED, PLAIN) } else { ("", "") };
             let _ = writeln!(text, "  {on}{why}{off}");
@@ -216,7 +216,7 @@ fn plc(sight: &Sight, all_orders: bool) -> serde_json::Value {
     });
     json!({
         "plc": sight.plc.id,
-        "address": sight.plc.address,
+        "address": sight.plc.channel.to_string(),
         "unit": sight.plc.unit,
         "answers": sight.is_answer(),
         "why": sight.silence(),

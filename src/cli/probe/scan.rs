@@ -36,15 +36,21 @@ struct Found<'a> {
 
 pub(super) async fn scan(mut plcs: Vec<Settings>, what: &What) -> Result<Exit, Failure> {
     // PLCs behind one address are one device here.
-    let mut addresses = std::collections::BTreeSet::new();
-    plcs.retain(|plc| addresses.insert(plc.address.clone()));
+    let mut channels = Vec::new();
+    plcs.retain(|plc| {
+        let is_new = !channels.contains(&plc.channel);
+        if is_new {
+            channels.push(plc.channel.clone());
+        }
+        is_new
+    });
     let mut exit = Exit::Ok;
     let mut all = Vec::new();
     for plc in &plcs {
         let progress = Progress { shown: io::stderr().is_terminal() };
         match device(plc, what, progress).await {
             Ok(found) if found.units.is_empty() => {
-                eprint_words(&format!("{} at {}: no unit of {} answered\n", plc.id, plc.address, span(&found.asked)));
+                eprint_words(&format!("{} at {}: no unit of {} answered\n", plc.id, plc.channel, span(&found.asked)));
                 exit = Exit::Unavailable;
             }
             Ok(found) => match what.format {
@@ -55,7 +61,7 @@ pub(super) async fn scan(mut plcs: Vec<Settings>, what: &What) -> Result<Exit, F
                 eprint_words(&format!(
                     "{} does not answer at {}: {}\n",
                     plc.id,
-                    plc.address,
+                    plc.channel,
                     Failure::new(Exit::Unavailable, &error).words
                 ));
                 exit = Exit::Unavailable;
@@ -135,7 +141,7 @@ fn span(units: &RangeInclusive<u8>) -> String {
 
 fn table(found: &Found<'_>) -> String {
     let (plc, asked) = (found.plc, span(&found.asked));
-    let mut lines = vec![format!("{}  {}", plc.id, plc.address)];
+    let mut lines = vec![format!("{}  {}", plc.id, plc.channel)];
     let one = |(unit, exception): &(u8, Option<u8>)| match exception {
         None => unit.to_string(),
         Some(code) => format!("{unit} (exception {code:02X})"),
@@ -195,7 +201,7 @@ fn object(found: &Found<'_>) -> serde_json::Value {
         .map(|(unit, tables)| json!({ "unit": unit, "areas": tables.iter().map(area).collect::<Vec<_>>() }));
     json!({
         "plc": found.plc.id,
-        "address": found.plc.address,
+        "address": found.plc.channel.to_string(),
         "units": units.collect::<Vec<_>>(),
         "tables": tables.collect::<Vec<_>>(),
         "requests": found.requests,

@@ -1,86 +1,226 @@
-//! A block read in, its registers or a fault out, over connections that are dropped with their first fault and come back.
+//! A block read in, its registers or a fault out, over a connection or a line that comes back after every fault.
 
-use super::{Error, tcp::Session};
+use super::{Channel, Error, in_words, rtu, tcp};
 use crate::signal::plan::Block;
-use std::time::Duration;
+use std::{collections::BTreeSet, mem, time::Duration};
 use tokio::time::Instant;
 
 /// Pause after the first failed attempt to connect; it doubles with each one more.
-const BACK_OFF: Duration = Duration::from_millis(100);
+pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
 /// Longest pause: a PLC that was switched on is seen within this.
-const BACK_OFF_CAP: Duration = Duration::from_secs(5);
+pub(super) const BACK_OFF_CAP: Duration = Duration::from_secs(5);
+/// So many requests in a row without a proper reply: the other host is tried, an RTU connection is opened anew.
+const FAULTS_MOST: u32 = 3;
 
-/// The way to one PLC, with never more than one connection and one request in flight.
+/// The way to one PLC or to several that share it, with never more than one connection and one request in flight.
 pub(super) struct Link {
-    address: String,
-    unit: u8,
-    patience: Duration,
-    /// Time between two polls, in the world: a device that accepts but answers badly is asked no more often.
-    pace: Duration,
-    session: Option<Session>,
-    /// The present session, or the last one, gave at least one proper reply.
+    way: Way,
+    /// One, or those of a redundant PLC.
+    hosts: Vec<String>,
+    host: usize,
+    /// The host that answered last.
+    answering: Option<usize>,
+    /// The present connection, or the last one, gave at least one proper reply.
     served: bool,
+    /// Units whose last request was answered.
+    proven: BTreeSet<u8>,
+    /// Requests in a row that were not answered, of whatever unit.
+    faults: u32,
     /// Attempts to connect that failed in a row.
     refusals: u32,
     not_before: Option<Instant>,
+    /// Why the last attempt to connect failed.
+    why: String,
+    tally: Tally,
+}
+
+/// What happened on a link since the last look at it.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Requests sent.
+    pub(super) requests: u64,
+    /// Those of them that were sent again at once.
+    pub(super) retries: u64,
+    /// Replies that did not come in time.
+    pub(super) timeouts: u64,
+    /// Replies with a wrong checksum.
+    pub(super) crc: u64,
+    /// The hosts before and after, if another one answers now.
+    pub(super) failed_over: Option<(String, String)>,
+}
+
+enum Way {
+    Tcp(Option<tcp::Session>),
+    Rtu(Box<rtu::Line>),
 }
 
 impl Link {
-    pub(super) fn new(address: String, unit: u8, patience: Duration, pace: Duration) -> Link {
-        Link { address, unit, patience, pace, session: None, served: false, refusals: 0, not_before: None }
-    }
-
-    /// Reads one block, connecting if need be. Any error but [`Error::Refused`] has cost the connection.
-    pub(super) async fn read(&mut self, block: &Block) -> Result<Vec<u16>, Error> {
-        let proven = self.session.is_some() && self.served;
-        match self.attempt(block).await {
-            // Many devices close a connection that was idle between two polls; that is no fault yet.
-            Err(Error::Closed(_)) if proven => self.attempt(block).await,
-            outcome => outcome,
+    pub(super) fn new(channel: Channel) -> Link {
+        let (way, hosts) = match channel {
+            Channel::Tcp { hosts } => (Way::Tcp(None), hosts),
+            channel => (Way::Rtu(Box::new(rtu::Line::new(channel))), Vec::new()),
+        };
+        Link {
+            way,
+            hosts,
+            host: 0,
+            answering: None,
+            served: false,
+            proven: BTreeSet::new(),
+            faults: 0,
+            refusals: 0,
+            not_before: None,
+            why: String::new(),
+            tally: Tally::default(),
         }
     }
 
-    async fn attempt(&mut self, block: &Block) -> Result<Vec<u16>, Error> {
-        // Taken out while in use, so that a read that is given up takes its connection with it.
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.connect().await?,
+    /// Reads one block of a unit, connecting if need be; each step may take `patience`. After an error other than
+    /// [`Error::Refused`] a TCP connection is gone, and an RTU line is silent before the next request.
+    pub(super) async fn read(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
+        let (was_open, was_proven) = (self.is_open() && self.served, self.proven.contains(&unit));
+        let is_rtu = matches!(self.way, Way::Rtu(_));
+        match self.attempt(unit, patience, block).await {
+            // Many devices close a connection that was idle between two polls; that is no fault yet.
+            Err(Error::Closed(_)) if was_open => {}
+            // Nor is one disturbed frame, where frames have to live with disturbance.
+            Err(Error::NoReply { .. } | Error::Garbled(_) | Error::Checksum) if is_rtu && was_proven => {}
+            outcome => return outcome,
+        }
+        self.tally.retries += 1;
+        self.attempt(unit, patience, block).await
+    }
+
+    /// Closes a connection; the next read opens it again. A serial line stays open.
+    pub(super) fn hang_up(&mut self) {
+        match &mut self.way {
+            Way::Tcp(session) => *session = None,
+            Way::Rtu(line) => line.hang_up(),
+        }
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        mem::take(&mut self.tally)
+    }
+
+    /// Units whose replies came too late, each as often as that happened since the last call.
+    pub(super) fn take_late(&mut self) -> Vec<u8> {
+        match &mut self.way {
+            Way::Tcp(_) => Vec::new(),
+            Way::Rtu(line) => line.take_late(),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match &self.way {
+            Way::Tcp(session) => session.is_some(),
+            Way::Rtu(line) => line.is_open(),
+        }
+    }
+
+    async fn attempt(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
+        if !self.is_open() {
+            self.connect(patience).await?;
+        }
+        self.tally.requests += 1;
+        let outcome = match &mut self.way {
+            // Taken out while in use, so that a read that is given up takes its connection with it.
+            Way::Tcp(kept) => match kept.take() {
+                Some(mut session) => {
+                    let outcome = session.read(unit, block.area, block.address, block.count, patience).await;
+                    if matches!(outcome, Ok(_) | Err(Error::Refused(_))) {
+                        *kept = Some(session);
+                    }
+                    outcome
+                }
+                None => Err(Error::Waiting(self.why.clone())),
+            },
+            Way::Rtu(line) => line.read(unit, block.area, block.address, block.count, patience).await,
         };
-        let outcome = session.read(block.area, block.address, block.count).await;
         match &outcome {
             Ok(_) | Err(Error::Refused(_)) => {
-                self.served = true;
-                self.session = Some(session);
+                (self.served, self.faults) = (true, 0);
+                self.proven.insert(unit);
+                self.answered();
             }
-            // At once after a session that had served, else at the next poll.
-            Err(_) if self.served => self.served = false,
-            Err(_) => self.pause(self.pace.clamp(BACK_OFF, BACK_OFF_CAP)),
+            Err(fault) => self.failed(unit, fault),
         }
         outcome
     }
 
-    async fn connect(&mut self) -> Result<Session, Error> {
-        if self.not_before.is_some_and(|at| Instant::now() < at) {
-            return Err(Error::Waiting);
+    fn answered(&mut self) {
+        if let Some(before) = self.answering.replace(self.host)
+            && before != self.host
+        {
+            self.tally.failed_over = Some((self.hosts[before].clone(), self.hosts[self.host].clone()));
         }
-        match Session::connect(&self.address, self.unit, self.patience).await {
-            Ok(session) => {
+    }
+
+    fn failed(&mut self, unit: u8, fault: &Error) {
+        self.proven.remove(&unit);
+        self.faults += 1;
+        match fault {
+            Error::NoReply { .. } => self.tally.timeouts += 1,
+            Error::Checksum => self.tally.crc += 1,
+            _ => {}
+        }
+        let is_silent = self.faults.is_multiple_of(FAULTS_MOST);
+        match &mut self.way {
+            Way::Tcp(_) => {
+                self.served = false;
+                if is_silent && !self.hosts.is_empty() {
+                    self.host = (self.host + 1) % self.hosts.len();
+                }
+            }
+            Way::Rtu(line) if matches!(fault, Error::Closed(_)) => {
+                self.served = false;
+                line.close();
+            }
+            Way::Rtu(line) if is_silent => line.hang_up(),
+            Way::Rtu(_) => {}
+        }
+    }
+
+    async fn connect(&mut self, patience: Duration) -> Result<(), Error> {
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return Err(Error::Waiting(self.why.clone()));
+        }
+        let outcome = match &mut self.way {
+            Way::Rtu(line) => line.open(patience).await,
+            Way::Tcp(session) => {
+                // The one that answered last comes first; the others at once after it.
+                let mut outcome = Err(Error::Waiting(String::new()));
+                for step in 0..self.hosts.len() {
+                    let host = (self.host + step) % self.hosts.len();
+                    match tcp::Session::connect(&self.hosts[host], patience).await {
+                        Ok(opened) => {
+                            (*session, self.host) = (Some(opened), host);
+                            outcome = Ok(());
+                            break;
+                        }
+                        Err(error) if step == 0 => outcome = Err(error),
+                        Err(_) => {}
+                    }
+                }
+                outcome
+            }
+        };
+        match &outcome {
+            Ok(()) => {
                 self.refusals = 0;
                 self.not_before = None;
-                Ok(session)
             }
             Err(error) => {
                 let doubled = BACK_OFF.saturating_mul(1 << self.refusals.min(8));
                 self.refusals += 1;
                 self.served = false;
-                self.pause(doubled.min(BACK_OFF_CAP));
-                Err(error)
+                self.why = in_words(error);
+                // At least half of it: PLCs that failed together do not come back together.
+                let pause = doubled.min(BACK_OFF_CAP).mul_f64(0.5 + fastrand::f64() / 2.0);
+                self.not_before = Some(Instant::now() + pause);
             }
         }
-    }
-
-    /// At most `pause`, at least half of it: PLCs that failed together do not come back together.
-    fn pause(&mut self, pause: Duration) {
-        self.not_before = Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+        outcome
     }
 }

@@ -10,8 +10,6 @@ use tokio::time::Instant;
 
 /// So many requests in a row without a reply end a look: of a dead PLC every point would cost a time-out.
 const SILENT_MOST: u32 = 2;
-/// Back-off begins with this.
-const PACE: Duration = Duration::from_millis(100);
 
 /// One PLC that is looked at when somebody wants to know.
 pub struct Probe {
@@ -54,7 +52,7 @@ impl Error {
 impl Probe {
     /// Nothing is connected before the first request.
     pub fn new(settings: Settings) -> Probe {
-        let link = Link::new(settings.address.clone(), settings.unit, settings.timeout, PACE);
+        let link = Link::new(settings.channel.clone());
         Probe { settings, link, met: false, fault: None }
     }
 
@@ -106,14 +104,15 @@ impl Probe {
 
     /// One read, as asked for: exactly `count` values (a bit is 0 or 1), or why not.
     pub async fn read(&mut self, area: Area, address: u16, count: u16) -> Result<Vec<u16>, Error> {
-        self.link.read(&Block { area, address, count, slots: Vec::new() }).await
+        let block = Block { area, address, count, slots: Vec::new() };
+        self.link.read(self.settings.unit, self.settings.timeout, &block).await
     }
 
     async fn ask(&mut self, block: &Block) -> (Result<Vec<u16>, Arc<Error>>, Duration) {
         if !self.met {
             // The first request opens the connection, which is not to be counted as the PLC's time.
-            match self.link.read(block).await {
-                Err(Error::Waiting) if self.fault.is_some() => {
+            match self.link.read(self.settings.unit, self.settings.timeout, block).await {
+                Err(Error::Waiting(_)) if self.fault.is_some() => {
                     return (self.fault.clone().map_or(Ok(Vec::new()), Err), Duration::ZERO);
                 }
                 Err(error) if !matches!(error, Error::Refused(_)) => return (Err(self.note(error)), Duration::ZERO),
@@ -121,7 +120,7 @@ impl Probe {
             }
         }
         let asked = Instant::now();
-        let outcome = self.link.read(block).await;
+        let outcome = self.link.read(self.settings.unit, self.settings.timeout, block).await;
         let took = asked.elapsed();
         (outcome.map_err(|error| self.note(error)), took)
     }

@@ -17,36 +17,40 @@ use tokio::{
 use tokio_modbus::{
     ExceptionCode, ProtocolError, Request, Response, Slave,
     client::{Client, Context, tcp},
+    slave::SlaveContext,
 };
 
 /// A connection on which every request so far was answered properly. Whoever gets an error from it other than
 /// [`Error::Refused`] must drop it: a late reply would be taken for the answer to the next question.
 pub(super) struct Session {
     context: Context,
-    patience: Duration,
 }
 
 impl Session {
-    /// Looks the host up and connects within `patience`, which each read is given too.
-    pub(super) async fn connect(address: &str, unit: u8, patience: Duration) -> Result<Session, Error> {
-        let stream = timeout(patience, open(address)).await.map_err(|_| Error::NoConnection { patience })??;
-        stream.set_nodelay(true).map_err(Error::Socket)?;
-        let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
-        set_tcp_user_timeout(&stream, patience_ms).map_err(|source| Error::Socket(source.into()))?;
-        Ok(Session { context: tcp::attach_slave(Wire::new(stream), Slave(unit)), patience })
+    pub(super) async fn connect(address: &str, patience: Duration) -> Result<Session, Error> {
+        Ok(Session { context: tcp::attach(Wire::new(dial(address, patience).await?)) })
     }
 
-    /// Reads `count` registers or bits, exactly as many as were asked for; a bit comes as a register that holds 0 or 1.
-    pub(super) async fn read(&mut self, area: Area, address: u16, count: u16) -> Result<Vec<u16>, Error> {
+    /// Reads `count` registers or bits of a unit, exactly as many as were asked for, within `patience`; a bit comes as a
+    /// register that holds 0 or 1.
+    pub(super) async fn read(
+        &mut self,
+        unit: u8,
+        area: Area,
+        address: u16,
+        count: u16,
+        patience: Duration,
+    ) -> Result<Vec<u16>, Error> {
+        self.context.set_slave(Slave(unit));
         let request = match area {
             Area::Coil => Request::ReadCoils(address, count),
             Area::Discrete => Request::ReadDiscreteInputs(address, count),
             Area::Holding => Request::ReadHoldingRegisters(address, count),
             Area::Input => Request::ReadInputRegisters(address, count),
         };
-        let reply = timeout(self.patience, self.context.call(request))
+        let reply = timeout(patience, self.context.call(request))
             .await
-            .map_err(|_| Error::NoReply { patience: self.patience })?
+            .map_err(|_| Error::NoReply { patience })?
             .map_err(fault)?
             .map_err(|code: ExceptionCode| Error::Refused(code.into()))?;
         let mut registers: Vec<u16> = match (area, reply) {
@@ -66,6 +70,15 @@ impl Session {
         registers.truncate(wanted);
         Ok(registers)
     }
+}
+
+/// Looks the host up and connects within `patience`; what was sent may stay unacknowledged as long.
+pub(super) async fn dial(address: &str, patience: Duration) -> Result<TcpStream, Error> {
+    let stream = timeout(patience, open(address)).await.map_err(|_| Error::NoConnection { patience })??;
+    stream.set_nodelay(true).map_err(Error::Socket)?;
+    let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    set_tcp_user_timeout(&stream, patience_ms).map_err(|source| Error::Socket(source.into()))?;
+    Ok(stream)
 }
 
 async fn open(address: &str) -> Result<TcpStream, Error> {

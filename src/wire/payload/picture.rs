@@ -116,8 +116,29 @@ pub struct Status<'a> {
     pub clock_speed: u32,
     /// In order of the configuration.
     pub machines: Vec<About<'a>>,
-    /// PLCs by id: whether they answer; `null` before the first word.
-    pub plcs: std::collections::BTreeMap<&'a str, Option<bool>>,
+    /// PLCs by id.
+    pub plcs: std::collections::BTreeMap<&'a str, Plc>,
     /// What is wrong with the journal.
     pub trouble: Option<String>,
+}
+
+/// A PLC in `G/status`; what is counted is counted from the start of the process.
+#[derive(Serialize)]
+pub struct Plc {
+    /// Whether it answers; `null` before the first word.
+    pub answers: Option<bool>,
+    /// Polls that were answered.
+    pub polls: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Those of them that were sent again at once.
+    pub retries: u64,
+    /// Replies that did not come in time.
+    pub timeouts: u64,
+    /// Replies that came after that, and were thrown away.
+    pub late: u64,
+    /// RTU replies with a wrong checksum.
+    pub crc: u64,
+    /// Polls that came due while another one ran.
+    pub skipped: u64,
 }
