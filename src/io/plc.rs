@@ -9,7 +9,6 @@ pub mod scan;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod tty;
 mod unit;
 
 pub use line::run;

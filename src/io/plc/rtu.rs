@@ -4,12 +4,16 @@
 //! without its reply is remembered (an [`Owed`]) until no reply can come any more; as long as one is owed, nothing is
 //! asked whose answer could be confused with it. One register more makes the difference.
 
-use super::{Channel, Error, LineTimes, tcp, tty::Tty};
+use super::{Channel, Error, LineTimes, Parity, Serial, tcp};
 use crate::signal::point::Area;
 use std::time::Duration;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::{Instant, timeout, timeout_at},
+};
+
+use tokio_serial::{
+    ClearBuffer, DataBits, FlowControl, SerialPort as _, SerialPortBuilderExt as _, SerialStream, StopBits,
 };
 
 /// Unit, function, address, count, checksum.
@@ -121,8 +125,8 @@ impl Line {
     pub(super) async fn open(&mut self, patience: Duration) -> Result<(), Error> {
         self.stream = Some(match &self.channel {
             Channel::Serial(line) => {
-                let opened = Tty::open(line);
-                Box::new(opened.map_err(|source| Error::Open { device: line.device.clone(), source })?)
+                let opened = serial_port(line);
+                Box::new(opened.map_err(|source| Error::Open { device: line.device.clone(), source: source.into() })?)
             }
             Channel::RtuOverTcp { host } => Box::new(tcp::dial(host, patience).await?),
             Channel::Tcp { .. } => return Err(Error::Garbled("it is no RTU line".into())),
@@ -335,6 +339,24 @@ fn checksum(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |sum, byte| {
         (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xA001 } else { sum >> 1 })
     })
+}
+
+/// The line, ours alone. Its stream is never flushed: that would wait in tcdrain, and with it every other PLC; the time
+/// that the bytes take is reckoned with instead.
+fn serial_port(line: &Serial) -> tokio_serial::Result<SerialStream> {
+    let port = tokio_serial::new(line.device.to_string_lossy(), line.baud)
+        .data_bits(if line.data_bits == 7 { DataBits::Seven } else { DataBits::Eight })
+        .stop_bits(if line.stop_bits == 2 { StopBits::Two } else { StopBits::One })
+        .parity(match line.parity {
+            Parity::None => tokio_serial::Parity::None,
+            Parity::Even => tokio_serial::Parity::Even,
+            Parity::Odd => tokio_serial::Parity::Odd,
+        })
+        .flow_control(FlowControl::None)
+        .open_native_async()?;
+    // What was heard before the settings held is no answer to anything.
+    port.clear(ClearBuffer::All)?;
+    Ok(port)
 }
 
 #[cfg(test)]
