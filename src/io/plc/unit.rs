@@ -37,6 +37,11 @@ const UNIT_BACK_OFF_CAP: Duration = Duration::from_secs(30);
 /// First polls are spread over the poll, but none comes later than this.
 const STAGGER_MOST_MS: i64 = 1_000;
 
+/// Skipped polls are told of from so many on …
+const OVERRUNS_LEAST: u64 = 10;
+/// … if they are a hundredth of the polls, reckoned anew after so many.
+const OVERRUN_POLLS: u64 = 10_000;
+
 /// One PLC under observation.
 pub(super) struct Unit {
     pub(super) settings: Settings,
@@ -59,6 +64,7 @@ pub(super) struct Unit {
     late: Disturbance,
     crc: Disturbance,
     overruns: Disturbance,
+    polls_at_overrun: u64,
 }
 
 /// The points of a PLC that are looked at at the same pace.
@@ -136,6 +142,7 @@ impl Unit {
             late: Disturbance::default(),
             crc: Disturbance::default(),
             overruns: Disturbance::default(),
+            polls_at_overrun: 0,
             settings,
         }
     }
@@ -192,7 +199,17 @@ impl Unit {
             tracing::info!(plc, skipped, poll_ms, "polls were skipped: the PLC took longer than one");
             self.skips_told = Some(Instant::now());
         }
+        // A busy computer skips one now and then: that is no matter for anybody.
+        if self.overruns.untold * 100 < self.counters.polls - self.polls_at_overrun
+            || self.overruns.untold < OVERRUNS_LEAST
+        {
+            if self.counters.polls - self.polls_at_overrun > OVERRUN_POLLS {
+                (self.overruns.untold, self.polls_at_overrun) = (0, self.counters.polls);
+            }
+            return None;
+        }
         let skipped = self.overruns.due()?;
+        self.polls_at_overrun = self.counters.polls;
         let text = format!("{plc} took longer than its poll of {poll_ms} ms and skipped {}", times(skipped, "poll"));
         Some(self.noted("plc_overrun", now, text))
     }
