@@ -6,3 +6,14 @@ pub mod mqtt;
 pub mod plc;
 pub mod samples;
 pub mod systemd;
+
+/// An error and its causes, in one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}

@@ -15,7 +15,7 @@ use backlog::Journal;
 use delivery::{Delivery, STALL};
 use outbox::Outbox;
 use std::{
-    error, fmt, fs, io,
+    fmt, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -239,15 +239,4 @@ fn warn_of_open_password(settings: &Settings) {
             warn!(path = %path.display(), "secret file can be read by every user of this machine");
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -14,6 +14,7 @@ mod unit;
 pub use line::run;
 pub use load::{Load, load};
 
+use super::in_words;
 use crate::{
     event::Stamp,
     signal::{Observation, Point, PointIx},
@@ -301,15 +302,4 @@ fn meaning(code: u8) -> &'static str {
         GATEWAY_TARGET => "the unit behind the gateway does not answer",
         _ => "unknown to the standard",
     }
-}
-
-/// The error and its causes in one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        words = format!("{words}: {source}");
-        cause = source.source();
-    }
-    words
 }

@@ -395,11 +395,6 @@ impl Seen {
         self.fault
     }
 
-    /// The last look at what decides the state.
-    pub fn last_good(&self) -> Option<Stamp> {
-        self.last_good
-    }
-
     fn watch_readings(
         &mut self,
         desk: &mut Desk<'_>,

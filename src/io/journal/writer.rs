@@ -1,10 +1,9 @@
 //! Envelopes in, the same after their commit out: one thread, one connection, one transaction for all that waits.
 
 use super::{Committed, Envelope, Error, Journal, Place, lock::Lock, schema};
-use crate::custody::chain;
+use crate::{custody::chain, io::in_words};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
-    error::Error as _,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -309,7 +308,7 @@ impl<P> Writer<P> {
         let retry = match self.retry.take() {
             Some(retry) => Retry { failures: retry.failures + 1, pause: (retry.pause * 2).min(RETRY_LAST), ..retry },
             None => {
-                let words = words(error);
+                let words = in_words(error);
                 tracing::error!(error = words, "journal could not be written, events wait");
                 self.health.send_replace(Some(Trouble { words, since: now }));
                 Retry { since: now, failures: 1, pause: RETRY_FIRST, at: now }
@@ -322,15 +321,4 @@ impl<P> Writer<P> {
 /// Device and number of the file of that name, if there is one.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// An error with all its causes.
-fn words(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -3,7 +3,8 @@
 //! Nothing in here outlives the connection: on any error client and event loop are dropped together, and what was not
 //! acknowledged is sent again from the cursor. rumqttc's own replay would not know what the journal knows.
 
-use super::{Broker, Credentials, Settings, Will, chain, tls};
+use super::{Broker, Credentials, Settings, Will, tls};
+use crate::io::in_words;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing,
     Packet, PublishOptions, QoS, StateError, TlsConfiguration, Transport, mqttbytes,
@@ -73,7 +74,7 @@ impl Session {
     pub(super) async fn open(settings: &Settings, broker: &Broker, will: &Will) -> Result<Session, String> {
         let to_read = settings.clone();
         let credentials = task::spawn_blocking(move || Credentials::read(&to_read)).await;
-        let credentials = credentials.map_err(|error| chain(&error))?.map_err(|error| chain(&error))?;
+        let credentials = credentials.map_err(|error| in_words(&error))?.map_err(|error| in_words(&error))?;
         let capacity = WINDOW + PICTURES_ALOFT;
         let options = options(settings, broker, will, credentials);
         let (client, mut eventloop) = AsyncClient::builder(options).capacity(capacity).build();

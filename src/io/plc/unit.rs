@@ -200,10 +200,9 @@ impl Unit {
             self.skips_told = Some(Instant::now());
         }
         // A busy computer skips one now and then: that is no matter for anybody.
-        if self.overruns.untold * 100 < self.counters.polls - self.polls_at_overrun
-            || self.overruns.untold < OVERRUNS_LEAST
-        {
-            if self.counters.polls - self.polls_at_overrun > OVERRUN_POLLS {
+        let (untold, polls) = (self.overruns.untold, self.counters.polls - self.polls_at_overrun);
+        if untold < OVERRUNS_LEAST || untold * 100 < polls {
+            if polls > OVERRUN_POLLS {
                 (self.overruns.untold, self.polls_at_overrun) = (0, self.counters.polls);
             }
             return None;
