@@ -7,6 +7,6 @@ pub mod window;
 
 pub use crate::event::Ideal;
 pub use book::{Book, Interval, Reading};
-pub use calendar::Calendar;
+pub use calendar::{Calendar, Hours};
 pub use loss::Convention;
 pub use window::{Counting, Kpi, Loss, Measure, Share, Window};

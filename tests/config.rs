@@ -1827,6 +1827,7 @@ fn the_minimal_configuration_makes_this_plan() {
             id: "press-7".into(),
             line: "line-2".into(),
             asset: "press-7".into(),
+            calendar: plan.rules.calendar.clone().into(),
             ideal: None,
             run: RunRule::Signal { point: PointIx(0), hold_ms: 0 },
             counters: Counters { total: Some(total), good: None, reject: None },

@@ -1,14 +1,47 @@
-//! An instant in, its day out. Hours are hours of UTC; days begin at `day_start` in the plant's time zone and have 23 to 25 hours.
+//! An instant in, what the calendar says of it out: its hour, day and shift, and whether a machine is planned to run.
+//!
+//! Hours are hours of UTC; days begin at `day_start` in the plant's time zone and have 23 to 25 hours.
 
 use crate::event::Stamp;
 use jiff::{ToSpan, civil::Date, civil::Time, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
-/// Which instant belongs to which window. Shifts and breaks will stand here too.
-#[derive(Clone, Debug)]
+/// Which instant belongs to which window, and what is planned then.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calendar {
     zone: TimeZone,
     day_start: Time,
 }
+
+/// What the calendar says of an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hours {
+    /// In a shift, and nothing else is planned; around the clock where there is no shift at all.
+    Planned,
+    /// In a break of a shift.
+    Break,
+    /// In a planned stop of the calendar, inside a shift.
+    PlannedStop,
+    /// Outside every shift.
+    Unscheduled,
+}
+
+/// A span in which the calendar says one thing; it ends at the latest with its shift or day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// First instant.
+    pub from: Stamp,
+    /// First instant after.
+    pub to: Stamp,
+    /// What is planned.
+    pub hours: Hours,
+    /// The id of the shift; of the day where there is no shift at all; `None` outside every shift.
+    pub shift: Option<String>,
+}
+
+/// How far ahead planned hours are looked for: a works holiday, and then some. Milliseconds.
+const AHEAD_MS: i64 = 400 * 24 * HOUR_MS;
 
 /// One window of the calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +101,56 @@ impl Calendar {
         periods(from, to, |at| self.hour(at))
     }
 
-    /// The first window edge after `at`: the next hour or day.
+    /// The span around `at` in which the calendar says one thing.
+    pub fn slot(&self, at: Stamp) -> Slot {
+        let day = self.day(at);
+        Slot { from: day.from, to: day.to, hours: Hours::Planned, shift: Some(day.id) }
+    }
+
+    /// The slots inside `[from, to)`, cut to it, in order and without gap.
+    pub fn slots(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Slot> + '_ {
+        let mut at = from;
+        std::iter::from_fn(move || {
+            (at < to).then(|| {
+                let slot = self.slot(at);
+                let slot = Slot { from: at, to: slot.to.min(to), ..slot };
+                at = slot.to;
+                slot
+            })
+        })
+    }
+
+    /// The shift that holds `at`; the day where there is no shift at all.
+    pub fn shift(&self, at: Stamp) -> Option<Period> {
+        Some(self.day(at))
+    }
+
+    /// The shifts that overlap `[from, to)`, in order; the days where there is no shift at all.
+    pub fn shifts(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        self.days(from, to)
+    }
+
+    /// The first planned instant from `at` on; `None` if there is none for a year.
+    pub fn planned_from(&self, at: Stamp) -> Option<Stamp> {
+        self.slots(at, at.plus(AHEAD_MS)).find(|slot| slot.hours == Hours::Planned).map(|slot| slot.from)
+    }
+
+    /// When `ms` of planned time will have gone by since `from`; `MAX` if that is not within a year.
+    pub fn after_planned(&self, from: Stamp, ms: i64) -> Stamp {
+        let mut left_ms = ms;
+        for slot in self.slots(from, from.plus(AHEAD_MS)).filter(|slot| slot.hours == Hours::Planned) {
+            let slot_ms = slot.to.since(slot.from);
+            if left_ms <= slot_ms {
+                return slot.from.plus(left_ms);
+            }
+            left_ms -= slot_ms;
+        }
+        Stamp::MAX
+    }
+
+    /// The first edge after `at` of an hour, a day or a slot.
     pub fn next_edge(&self, at: Stamp) -> Stamp {
-        self.hour(at).to.min(self.day(at).to)
+        self.hour(at).to.min(self.day(at).to).min(self.slot(at).to)
     }
 
     fn start_of(&self, date: Date) -> Stamp {

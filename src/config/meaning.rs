@@ -20,6 +20,7 @@ use jiff::tz::TimeZone;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    sync::Arc,
     time::Duration,
 };
 
@@ -43,7 +44,9 @@ const KEEP_ALIVE_MOST_MS: i64 = 65_535_000;
 pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault>) -> Option<Plan> {
     let mut reader = Reader { sources, faults, points: BTreeMap::new(), plcs: BTreeMap::new(), plc_unnamed: false };
     let (plcs, points) = reader.plcs(mirror);
-    let machines = reader.machines(mirror);
+    let zone = mirror.gateway.timezone.as_ref().map_or(TimeZone::UTC, |zone| zone.0.clone());
+    let calendar = Calendar::new(zone, mirror.day_start.0);
+    let machines = reader.machines(mirror, &calendar);
     let reasons = reader.reasons(mirror);
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
     reader.not_yet(mirror);
@@ -51,11 +54,10 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         return None;
     }
     let gateway = &mirror.gateway;
-    let zone = gateway.timezone.as_ref().map_or(TimeZone::UTC, |zone| zone.0.clone());
     let rules = Rules {
         gateway: gateway.id.as_ref()?.0.clone(),
         path: gateway.path.as_ref()?.0.clone(),
-        calendar: Calendar::new(zone, mirror.day_start.0),
+        calendar,
         convention: *mirror.oee.convention,
         reasons,
         machines,
@@ -458,17 +460,18 @@ impl<'a> Reader<'a> {
 
     // Machines
 
-    fn machines(&mut self, mirror: &'a Mirror) -> Vec<MachineRules> {
+    fn machines(&mut self, mirror: &'a Mirror, calendar: &Calendar) -> Vec<MachineRules> {
         let ids = mirror.machine.iter().filter_map(|machine| machine.id.as_ref());
         self.unique("id", "machine", ids.map(|id| (id.0.as_str(), &id.span)));
         if mirror.machine.is_empty() && !mirror.cut {
             let what = "there is no [[machine]]: points are read, nothing is derived from them".to_owned();
             self.warning("nothing-to-do", &(0..0), what, None);
         }
-        mirror.machine.iter().filter_map(|machine| self.machine(machine)).collect()
+        let calendar = Arc::new(calendar.clone());
+        mirror.machine.iter().filter_map(|machine| self.machine(machine, &calendar)).collect()
     }
 
-    fn machine(&mut self, machine: &At<Machine>) -> Option<MachineRules> {
+    fn machine(&mut self, machine: &At<Machine>, calendar: &Arc<Calendar>) -> Option<MachineRules> {
         let ideal = self.ideal(&machine.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &machine.ideal_rate);
         let mut roles = Roles::default();
         let combined = machine.run.as_ref().filter(|run| expression::is_expression(run));
@@ -506,6 +509,7 @@ impl<'a> Reader<'a> {
             asset: machine.asset.as_ref().map_or_else(|| id.clone(), |asset| asset.value.clone()),
             id,
             line: machine.line.as_ref()?.0.clone(),
+            calendar: calendar.clone(),
             ideal,
             run: run?,
             counters: Counters { total: counter(total), good: counter(good), reject: counter(reject) },

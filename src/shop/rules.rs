@@ -5,6 +5,7 @@ use crate::{
     event::stop::{Class, CountsIn},
     signal::{PointIx, expression::Expression},
 };
+use std::sync::Arc;
 
 /// Everything that the shop is told before it opens.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub struct Rules {
     pub gateway: String,
     /// `[gateway] path`
     pub path: String,
-    /// Which instant belongs to which day.
+    /// The plant's zone and days; what is planned stands at each machine.
     pub calendar: Calendar,
     /// Where losses go.
     pub convention: Convention,
@@ -49,6 +50,8 @@ pub struct MachineRules {
     pub line: String,
     /// Its key in the CMMS.
     pub asset: String,
+    /// Its shifts, breaks and planned stops.
+    pub calendar: Arc<Calendar>,
     /// Time per part.
     pub ideal: Option<Ideal>,
     /// What says that it runs.

@@ -32,6 +32,7 @@ fn press() -> MachineRules {
         id: "press-7".to_owned(),
         line: "line-2".to_owned(),
         asset: "EQ-10042".to_owned(),
+        calendar: Arc::new(Calendar::new(TimeZone::UTC, Time::midnight())),
         ideal: Ideal::new(1000, 1),
         run: RunRule::Signal { point: RUN, hold_ms: 0 },
         counters: Counters { total: counter(TOTAL, "plc.total"), good: None, reject: counter(REJECT, "plc.reject") },

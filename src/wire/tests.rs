@@ -900,6 +900,7 @@ fn rules() -> Rules {
             id: MACHINE.to_owned(),
             line: "line-2".to_owned(),
             asset: "EQ-10042".to_owned(),
+            calendar: Calendar::new(TimeZone::UTC, civil::Time::midnight()).into(),
             ideal: Ideal::new(1000, 1),
             run: RunRule::Signal { point: PointIx(0), hold_ms: 0 },
             counters: Counters { total: counter(1, "plc.total"), good: None, reject: counter(2, "plc.reject") },
