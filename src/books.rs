@@ -6,7 +6,7 @@ pub mod loss;
 pub mod window;
 
 pub use crate::event::Ideal;
-pub use book::{Book, Interval, Reading};
+pub use book::{Assignment, Book, Interval, Reading};
 pub use calendar::{Calendar, Hours};
-pub use loss::Convention;
-pub use window::{Counting, Kpi, Loss, Measure, Share, Window};
+pub use loss::{Cell, Convention, Oee};
+pub use window::{Counting, Measure};

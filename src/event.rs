@@ -6,9 +6,12 @@
 pub mod id;
 pub mod ideal;
 pub mod notice;
+pub mod order;
 pub mod part;
+pub mod shift;
 pub mod stamp;
 pub mod stop;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,6 +27,10 @@ pub enum Event {
     Stop(stop::Event),
     /// Parts were counted.
     Part(part::Event),
+    /// An order began or ended at a machine.
+    Order(Box<order::Event>),
+    /// A shift was stated.
+    Shift(shift::Event),
     /// Somebody should know.
     Notice(notice::Event),
 }
@@ -35,6 +42,8 @@ impl Event {
             Event::Stop(stop::Event::State(_)) => "state",
             Event::Stop(stop::Event::Downtime(_)) => "downtime",
             Event::Part(_) => "production",
+            Event::Order(_) => "order",
+            Event::Shift(_) => "shift",
             Event::Notice(_) => "notice",
         }
     }
@@ -44,6 +53,8 @@ impl Event {
         match self {
             Event::Stop(event) => event.time(),
             Event::Part(part::Event::Counted(counted)) => counted.to,
+            Event::Order(order) => order.at,
+            Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
         }
     }
@@ -54,6 +65,8 @@ impl Event {
             Event::Stop(stop::Event::State(change)) => Some(&change.machine),
             Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
+            Event::Order(order) => Some(&order.machine),
+            Event::Shift(shift) => Some(&shift.machine),
             Event::Notice(notice) => notice.machine.as_deref(),
         }
     }

@@ -4,10 +4,13 @@
 //! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
 pub mod known;
+pub mod order;
 pub mod part;
 pub mod rules;
 pub mod seen;
+pub mod statement;
 pub mod stop;
+pub mod watch;
 
 use crate::{
     books::Counting,
@@ -15,7 +18,7 @@ use crate::{
         Event, Stamp, Told,
         id::{Role, mint},
         notice,
-        part::{Counts, Why},
+        part::Counts,
         topic_key,
     },
     signal::{Observation, PointIx, motion::Edge},
@@ -72,10 +75,10 @@ pub struct Shop {
     uses: Vec<Vec<(usize, Use)>>,
     touched: Vec<usize>,
     edges: Vec<Edge>,
-    /// No machine needs a tick before.
+    /// No machine needs a tick before; `MIN` before the first input.
     next_wake: Stamp,
-    /// The next window edge of the calendar; `MIN` before the first input.
-    next_edge: Stamp,
+    /// The latest moment that was decided about before this start.
+    since: Stamp,
     /// The latest moment that was an input.
     now: Stamp,
 }
@@ -162,20 +165,24 @@ impl Shop {
             if let Some(state) = &machine.state {
                 link(state.point, index, Use::State);
             }
-            if let Some(point) = machine.fault {
-                link(point, index, Use::Fault);
+            for (point, what) in
+                [(machine.fault, Use::Fault), (machine.order, Use::Order), (machine.product, Use::Product)]
+            {
+                if let Some(point) = point {
+                    link(point, index, what);
+                }
             }
             seen.push(one);
         }
         Shop {
             rules,
+            since: known.at.max(marks.at),
             known,
             seen,
             uses,
             touched: Vec::new(),
             edges: Vec::new(),
             next_wake: Stamp::MIN,
-            next_edge: Stamp::MIN,
             now: Stamp::MIN,
         }
     }
@@ -183,6 +190,7 @@ impl Shop {
     /// One input at `now`, which never runs backwards: first everything that was due by then, in the order of its time.
     pub fn turn(&mut self, input: Input<'_>, now: Stamp) -> Turn {
         let now = now.max(self.now);
+        let is_first = self.now == Stamp::MIN;
         self.now = now;
         let mut desk = Desk {
             rules: &self.rules,
@@ -192,11 +200,13 @@ impl Shop {
             edges: std::mem::take(&mut self.edges),
             now,
         };
-        if self.next_edge == Stamp::MIN {
-            self.next_edge = desk.rules.calendar.next_edge(now);
+        if is_first {
+            for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
+                seen.open_page(&desk, rules, self.since, now);
+            }
         }
-        if self.next_wake.min(self.next_edge) <= now {
-            (self.next_wake, self.next_edge) = wake(&mut desk, &mut self.seen, self.next_edge, now);
+        if self.next_wake <= now {
+            self.next_wake = wake(&mut desk, &mut self.seen, now);
         }
         match input {
             Input::Observed(observation) => {
@@ -223,7 +233,7 @@ impl Shop {
 
     /// When the next tick is due.
     pub fn next_wake(&self) -> Stamp {
-        self.next_wake.min(self.next_edge)
+        self.next_wake
     }
 
     /// The latest moment that was decided about.
@@ -285,27 +295,18 @@ impl Machine<'_> {
     }
 }
 
-/// Everything that is due by `now`, in the order of its time; a window edge before a machine's deadline.
-fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], mut next_edge: Stamp, now: Stamp) -> (Stamp, Stamp) {
+/// Everything that is due by `now`, in the order of its time. Gives the next wake-up.
+fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
     let rules = desk.rules;
     loop {
         let wakes = seen.iter().zip(&rules.machines).map(|(seen, rules)| seen.next_wake(rules));
         let first = wakes.enumerate().min_by_key(|(_, wake)| *wake);
         let (index, due) = first.unwrap_or((0, Stamp::MAX));
-        let at = due.min(next_edge);
-        if at > now {
-            desk.now = now;
-            return (due, next_edge);
+        desk.now = due.min(now);
+        if due > now {
+            return due;
         }
-        desk.now = at;
-        if next_edge <= due {
-            for (seen, rules) in seen.iter().zip(&rules.machines) {
-                seen.parts.tell(desk, rules, next_edge, Why::Edge);
-            }
-            next_edge = rules.calendar.next_edge(next_edge);
-        } else {
-            seen[index].tick(desk, &rules.machines[index], at);
-        }
+        seen[index].tick(desk, &rules.machines[index], due);
     }
 }
 

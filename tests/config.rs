@@ -1812,7 +1812,7 @@ fn a_syntax_fault_hides_nothing_on_other_lines() {
 fn the_minimal_configuration_makes_this_plan() {
     let plan = plan(MINIMAL);
     assert_eq!((plan.rules.gateway.as_str(), plan.rules.path.as_str()), ("gw-hall-3", "acme/leipzig/hall-3"));
-    assert_eq!((plan.rules.calendar.zone(), plan.rules.convention.word()), ("Europe/Berlin", "oee.com"));
+    assert_eq!((plan.rules.calendar.zone(), plan.rules.oee.convention.word()), ("Europe/Berlin", "oee.com"));
     assert_eq!((plan.prefix.as_str(), plan.data_dir.as_path()), ("andon/v1", Path::new("/var/lib/andon")));
     assert_eq!(plan.mqtt.brokers, [Broker { host: "127.0.0.1".into(), port: 1883, tls: false }]);
     assert_eq!((plan.mqtt.client_id.as_str(), plan.mqtt.keep_alive), ("gw-hall-3", Duration::from_secs(30)));
@@ -1833,6 +1833,10 @@ fn the_minimal_configuration_makes_this_plan() {
             counters: Counters { total: Some(total), good: None, reject: None },
             fault: None,
             state: None,
+            order: None,
+            product: None,
+            order_required: false,
+            split_after_ms: None,
             debounce_ms: 1_000,
             debounce_run_ms: 1_000,
             short_stop_ms: 120_000,
@@ -2298,7 +2302,7 @@ fn the_environment_counts_last_and_keeps_texts_as_texts() {
     assert_eq!(plan.mqtt.client_id, "502");
     assert_eq!(plan.mqtt.brokers.len(), 2);
     assert!(plan.mqtt.brokers[1].tls);
-    assert_eq!(plan.rules.convention.word(), "smrp");
+    assert_eq!(plan.rules.oee.convention.word(), "smrp");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Events of one machine in, its history out: intervals without gap or overlap, stops, count readings.
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, Hours};
 use crate::event::{
     Event, Stamp,
+    order::{self, Order},
     part::{self, Counts},
     stop::{self, CountsIn, Going, State, Stop},
 };
@@ -29,6 +30,15 @@ pub struct Reading {
     pub counts: Counts,
 }
 
+/// From `from` until the next assignment, the machine had `order`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// First instant.
+    pub from: Stamp,
+    /// `None`: it had none.
+    pub order: Option<Order>,
+}
+
 /// What one machine did, as far as it is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -39,6 +49,8 @@ pub struct Book {
     pub stops: Vec<Stop>,
     /// In order.
     pub readings: Vec<Reading>,
+    /// In order; without an order before the first.
+    pub assignments: Vec<Assignment>,
 }
 
 /// A piece of an interval inside a span.
@@ -67,27 +79,32 @@ impl Book {
         match event {
             Event::Stop(stop::Event::State(change)) => {
                 if self.readings.is_empty() {
-                    self.readings.push(Reading { at: change.since, counts: Counts::default() });
+                    self.readings.push(Reading { at: change.moved, counts: Counts::default() });
                 }
                 for stop in [&change.ended, &change.stop].into_iter().flatten() {
                     self.enter_stop(stop);
                 }
                 let stop = change.stop.as_ref().filter(|_| change.going == Going::Still).map(Stop::downtime_id);
-                self.enter_interval(Interval { from: change.since, going: change.going, stop });
+                self.enter_interval(Interval { from: change.moved, going: change.going, stop });
                 self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts });
             }
             Event::Stop(stop::Event::Downtime(downtime)) => self.enter_stop(&downtime.stop),
             Event::Part(part::Event::Counted(counted)) => {
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts });
             }
-            Event::Notice(_) => {}
+            Event::Order(order) => {
+                self.enter_reading(Reading { at: order.at, counts: order.counts });
+                let now = (order.change == order::Change::Started).then(|| order.order.clone());
+                self.assign(order.at, now);
+            }
+            Event::Shift(_) | Event::Notice(_) => {}
         }
     }
 
     /// Forgets what ended before `before`; a stop that was open then or later keeps all its intervals.
     pub fn trim(&mut self, before: Stamp) {
         self.stops.retain(|stop| stop.ended_at.is_none_or(|ended| ended >= before));
-        let before = self.stops.first().map_or(before, |stop| stop.started_at.min(before));
+        let before = self.stops.first().map_or(before, |stop| stop.from.min(before));
         let keep_from = |froms: &dyn Fn(usize) -> Option<Stamp>| {
             let mut first = 0;
             while froms(first + 1).is_some_and(|next| next <= before) {
@@ -99,6 +116,8 @@ impl Book {
         self.intervals.drain(..first.min(self.intervals.len()));
         let first = keep_from(&|index| self.readings.get(index).map(|reading| reading.at));
         self.readings.drain(..first.min(self.readings.len()));
+        let first = keep_from(&|index| self.assignments.get(index).map(|assignment| assignment.from));
+        self.assignments.drain(..first.min(self.assignments.len()));
     }
 
     /// When the first interval begins.
@@ -120,7 +139,7 @@ impl Book {
 
     /// The record of the stop that a piece stands in: the last one that had begun by then.
     pub fn stop_of(&self, piece: &Piece) -> Option<&Stop> {
-        let begun = self.stops.partition_point(|stop| stop.started_at <= piece.from);
+        let begun = self.stops.partition_point(|stop| stop.from <= piece.from);
         self.stops[..begun].last().filter(|stop| Some(stop.downtime_id()) == piece.stop)
     }
 
@@ -129,29 +148,50 @@ impl Book {
         self.stops.last().filter(|stop| stop.ended_at.is_none())
     }
 
-    /// Brings `duration_ms`, `unknown_ms` and the shares of `stop` up to `until`.
+    /// The order that the machine had then.
+    pub fn order_at(&self, at: Stamp) -> Option<&Order> {
+        let begun = self.assignments.partition_point(|assignment| assignment.from <= at);
+        self.assignments[..begun].last()?.order.as_ref()
+    }
+
+    /// The spans inside `[from, to)` in which the machine had one order or none, in order.
+    pub fn orders(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = (Stamp, Stamp, Option<&Order>)> {
+        let begun = self.assignments.partition_point(|assignment| assignment.from <= from);
+        let before = begun.checked_sub(1).and_then(|index| self.assignments[index].order.as_ref());
+        let later = self.assignments[begun..].iter().take_while(move |assignment| assignment.from < to);
+        let starts = std::iter::once((from, before)).chain(later.clone().map(|next| (next.from, next.order.as_ref())));
+        let ends = later.map(|next| next.from).chain(std::iter::once(to));
+        starts.zip(ends).map(|((from, order), to)| (from, to, order)).filter(|(from, to, _)| from < to)
+    }
+
+    /// Brings `duration_ms`, `excluded_ms`, `unknown_ms` and the shares of `stop` up to `until`.
     pub fn measure(&self, stop: &mut Stop, until: Stamp, calendar: &Calendar) {
-        stop.duration_ms = 0;
-        stop.unknown_ms = 0;
+        (stop.duration_ms, stop.excluded_ms, stop.unknown_ms) = (0, 0, 0);
         stop.shares.clear();
-        for piece in self.pieces(stop.started_at, until) {
-            let mut from = piece.from;
-            while from < piece.to {
-                let day = calendar.day(from);
-                let to = day.to.min(piece.to);
-                if stop.shares.last().is_none_or(|share| share.shift != day.id) {
-                    stop.shares.push(stop::Share { shift: day.id, order: None, duration_ms: 0, unknown_ms: 0 });
-                }
-                if let Some(share) = stop.shares.last_mut() {
+        for slot in calendar.slots(stop.started_at, until) {
+            if slot.hours != Hours::Planned {
+                stop.excluded_ms += slot.to.since(slot.from);
+                continue;
+            }
+            for (from, to, order) in self.orders(slot.from, slot.to) {
+                let order = order.map(|order| &order.order);
+                for piece in self.pieces(from, to) {
+                    let shift = slot.shift.as_deref().unwrap_or_default();
+                    let is_here = |share: &stop::Share| share.shift == shift && share.order.as_ref() == order;
+                    let place = stop.shares.iter().position(is_here).unwrap_or_else(|| {
+                        let (shift, order) = (shift.to_owned(), order.cloned());
+                        stop.shares.push(stop::Share { shift, order, duration_ms: 0, unknown_ms: 0 });
+                        stop.shares.len() - 1
+                    });
+                    let share = &mut stop.shares[place];
                     if piece.going == Going::Unknown {
-                        share.unknown_ms += to.since(from);
-                        stop.unknown_ms += to.since(from);
+                        share.unknown_ms += piece.ms();
+                        stop.unknown_ms += piece.ms();
                     } else {
-                        share.duration_ms += to.since(from);
-                        stop.duration_ms += to.since(from);
+                        share.duration_ms += piece.ms();
+                        stop.duration_ms += piece.ms();
                     }
                 }
-                from = to;
             }
         }
     }
@@ -178,7 +218,7 @@ impl Book {
 
     /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
     fn enter_stop(&mut self, stop: &Stop) {
-        let mut no_earlier = self.stops.iter_mut().rev().take_while(|known| known.started_at >= stop.started_at);
+        let mut no_earlier = self.stops.iter_mut().rev().take_while(|known| known.from >= stop.from);
         match no_earlier.find(|known| known.downtime_id() == stop.downtime_id()) {
             Some(known) => known.clone_from(stop),
             None => self.stops.push(stop.clone()),
@@ -195,21 +235,49 @@ impl Book {
         }
     }
 
-    /// Of equal counts only the first and the last reading are kept: what stood still needs no more.
+    /// An assignment takes the place of all that began at or after it.
+    fn assign(&mut self, from: Stamp, order: Option<Order>) {
+        while self.assignments.last().is_some_and(|last| last.from >= from) {
+            self.assignments.pop();
+        }
+        if self.assignments.last().map(|last| &last.order) != Some(&order) {
+            self.assignments.push(Assignment { from, order });
+        }
+    }
+
+    /// Of equal counts only the first and the last reading are kept: what stood still needs no more. A reading that is
+    /// dated back stands in its place.
     fn enter_reading(&mut self, reading: Reading) {
         let [.., before, last] = self.readings.as_mut_slice() else {
             self.readings.push(reading);
             return;
         };
-        if before.counts == last.counts && last.counts == reading.counts {
-            last.at = last.at.max(reading.at);
-        } else if last.at <= reading.at {
+        if reading.at < last.at {
+            let place = self.readings.partition_point(|known| known.at < reading.at);
+            if self.readings[place].at != reading.at {
+                self.readings.insert(place, reading);
+            }
+        } else if before.counts == last.counts && last.counts == reading.counts {
+            last.at = reading.at;
+        } else {
             self.readings.push(reading);
         }
     }
 }
 
-/// The state of a machine that stands in `stop`.
+/// The state of a machine: the first that applies.
+pub fn state(going: Going, hours: Hours, stop: Option<&Stop>) -> State {
+    let stop = stop.filter(|stop| stop.counts_in != CountsIn::None);
+    match (going, hours, stop) {
+        (Going::Running, ..) | (Going::Still, _, None) => State::Running,
+        (_, Hours::Unscheduled, _) => State::Unscheduled,
+        (_, Hours::Break | Hours::PlannedStop, _) => State::PlannedStop,
+        (Going::Unknown, ..) => State::Unknown,
+        (Going::Still, _, Some(stop)) => state_of(stop),
+    }
+}
+
+/// The state that a stop is in planned hours.
 pub fn state_of(stop: &Stop) -> State {
     use stop::Class::{Changeover, External, Planned};
     match stop.class {

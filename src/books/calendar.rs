@@ -130,6 +130,16 @@ impl Calendar {
         self.days(from, to)
     }
 
+    /// Whether shifts are planned at all; else the day takes their place.
+    pub fn has_shifts(&self) -> bool {
+        false
+    }
+
+    /// The first end after `at` of a shift (or day); `MAX` if there is none for a year.
+    pub fn next_end(&self, at: Stamp) -> Stamp {
+        self.shifts(at, at.plus(AHEAD_MS)).next().map_or(Stamp::MAX, |period| period.to)
+    }
+
     /// The first planned instant from `at` on; `None` if there is none for a year.
     pub fn planned_from(&self, at: Stamp) -> Option<Stamp> {
         self.slots(at, at.plus(AHEAD_MS)).find(|slot| slot.hours == Hours::Planned).map(|slot| slot.from)

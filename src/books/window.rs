@@ -4,26 +4,33 @@
 //! effectiveness, quality ratio, NEE), oee.com and SMRP 3.x for their conventions; see docs of [`Kpi`].
 
 use super::{
-    Convention,
-    book::{Book, state_of},
+    book::{Book, Piece, state},
+    calendar::{Calendar, Hours, Slot},
+    loss::{Cell, Convention, Oee},
 };
 use crate::event::{
     Ideal, Stamp,
+    order::Order,
     part::Counts,
-    stop::{Class, CountsIn, Going, State, Stop},
+    stop::{Class, CountsIn, State, Stop},
+    window::{IdealSource, Kpi, Loss, Made, Share, Window},
 };
-use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// What a window is measured by.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure<'a> {
+    /// The machine's id.
+    pub machine: &'a str,
     /// Whose rules.
-    pub convention: Convention,
+    pub oee: &'a Oee,
+    /// What is planned.
+    pub calendar: &'a Calendar,
     /// The machine's ideal time per part.
     pub ideal: Option<Ideal>,
     /// Whether its parts are counted.
     pub counting: Counting,
+    /// How long after its end a window that still waits for something becomes final. Milliseconds.
+    pub final_after_ms: i64,
     /// Up to when the book tells anything.
     pub as_of: Stamp,
     /// The counts at `as_of`, which no event has told yet.
@@ -41,270 +48,180 @@ pub enum Counting {
     Read,
 }
 
-/// The figures of one machine in one window. Times in milliseconds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Window {
-    /// First instant; not before the book begins.
-    pub from: Stamp,
-    /// First instant after; not after `as_of`.
-    pub to: Stamp,
-    /// Nothing in it can change its verdict any more but a person.
-    pub is_final: bool,
-    /// In the order of [`State::ALL`]; they add up to `to − from`.
-    pub time_ms: [i64; 8],
-    /// Without what is excluded and unknown.
-    pub planned_ms: i64,
-    /// Planned without what counts in availability.
-    pub run_ms: i64,
-    /// Σ ideal × parts, without those outside: the numerator of performance.
-    pub ideal_ms: i64,
-    /// Σ ideal × good parts, without those outside: the numerator of OEE.
-    pub good_ideal_ms: i64,
-    /// Parts of this window.
-    pub counts: Counts,
-    /// Fewest and most total parts, where the window's edges were not read.
-    pub parts_bounds: Option<(i64, i64)>,
-    /// Ratios.
-    pub kpi: Kpi,
-    /// Downtimes of class failure that began here.
-    pub failures: i64,
-    /// Failures that ended here.
-    pub restorations: i64,
-    /// Their whole durations.
-    pub restoration_ms: i64,
-    /// `machine` or `none`.
-    pub ideal_source: &'static str,
-    /// Words about the figures.
-    pub flags: Vec<&'static str>,
-    /// All stops by reason, short ones too.
-    pub losses: Vec<Loss>,
-    /// The downtimes' shares.
-    pub downtimes: Vec<Share>,
+/// The window `[from, to)` of a book, cut to what the book knows; `None` where that is nothing.
+pub fn window(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<Window> {
+    let is_over = to <= by.as_of;
+    let is_late = by.as_of.since(to) >= by.final_after_ms;
+    let (from, to) = (from.max(book.begins()?), to.min(by.as_of));
+    if from >= to {
+        return None;
+    }
+    let mut sums = Sums { by, book, window: Window { from, to, ..Window::default() }, is_open: false };
+    sums.window.calendar_ms = to.since(from);
+    for (from, to, order) in book.orders(from, to) {
+        sums.span(from, to, order);
+    }
+    for (index, stop) in book.stops.iter().enumerate() {
+        // However often it was split, a stop is one failure.
+        let is_counted = book.stops[..index].iter().rev().take_while(|earlier| earlier.stop_id == stop.stop_id);
+        sums.count(stop, is_counted.into_iter().any(is_failure));
+    }
+    let Sums { mut window, is_open, .. } = sums;
+    window.parts_bounds = bounds(book, from, to, by);
+    window.losses.sort_by(|a, b| (&a.reason, a.class, a.counts_in).cmp(&(&b.reason, b.class, b.counts_in)));
+    window.is_final = is_over && (!is_open || is_late);
+    if is_over && is_open && is_late {
+        flag(&mut window, "unresolved");
+    }
+    match by.counting {
+        Counting::Never => flag(&mut window, "no_counter"),
+        Counting::Unread => flag(&mut window, "counter_unread"),
+        Counting::Read => {}
+    }
+    judge(&mut window, by.oee.convention);
+    Some(window)
 }
 
-/// Ratios 0…1 (performance may exceed 1); `None` where the base is zero or the ideal is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Kpi {
-    /// run / planned.
-    pub availability: Option<f64>,
-    /// Σ ideal × total / run.
-    pub performance: Option<f64>,
-    /// Σ ideal × good / Σ ideal × total.
-    pub quality: Option<f64>,
-    /// good / total.
-    pub quality_by_count: Option<f64>,
-    /// Σ ideal × good / planned.
-    pub oee: Option<f64>,
-    /// (run + changeover) / planned × performance × quality (ISO 22400-2).
-    pub nee: Option<f64>,
-    /// Σ ideal × good / calendar time.
-    pub teep: Option<f64>,
-    /// 1 − unknown / (planned + unknown).
-    pub coverage: Option<f64>,
-    /// running / failures.
-    pub mtbf_ms: Option<i64>,
-    /// Whole durations of failures ended here / their number.
-    pub mttr_restoration_ms: Option<i64>,
+/// Windows added up, sums first, then ratios; `None` of none.
+pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Convention) -> Option<Window> {
+    let mut all: Option<Window> = None;
+    for one in windows {
+        let all = all.get_or_insert_default();
+        let bounds = |window: &Window| window.parts_bounds.unwrap_or((window.counts.total, window.counts.total));
+        let (a, b) = (bounds(all), bounds(one));
+        if all.parts_bounds.or(one.parts_bounds).is_some() {
+            all.parts_bounds = Some((a.0 + b.0, a.1 + b.1));
+        }
+        (all.from, all.to) = (all.from.min(one.from), all.to.max(one.to));
+        all.is_final &= one.is_final;
+        all.calendar_ms += one.calendar_ms;
+        all.time_ms.iter_mut().zip(one.time_ms).for_each(|(sum, ms)| *sum += ms);
+        all.clock_adjust_ms += one.clock_adjust_ms;
+        all.planned_ms += one.planned_ms;
+        all.run_ms += one.run_ms;
+        all.outside_run_ms += one.outside_run_ms;
+        all.changeover_ms += one.changeover_ms;
+        all.counts = all.counts.plus(&one.counts);
+        one.made.iter().for_each(|made| enter_made(all, made.clone()));
+        all.failures += one.failures;
+        all.restorations += one.restorations;
+        all.restoration_ms += one.restoration_ms;
+        one.flags.iter().for_each(|word| flag(all, word));
+        for loss in &one.losses {
+            let sum = enter_loss(all, loss.reason.as_deref(), loss.class, loss.counts_in);
+            (sum.ms, sum.times) = (sum.ms + loss.ms, sum.times + loss.times);
+        }
+        all.downtimes.extend(one.downtimes.iter().cloned());
+    }
+    let mut all = all?;
+    all.flags.retain(|word| !matches!(word.as_str(), "ideal_missing" | "ideal_rate_suspect"));
+    judge(&mut all, convention);
+    Some(all)
 }
 
-/// One line of the loss table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// `None`: nobody has said.
-    pub reason: Option<String>,
-    /// Its class.
-    pub class: Class,
-    /// Where it counts.
-    pub counts_in: CountsIn,
-    /// Time inside the window.
-    pub ms: i64,
-    /// Stops that began inside the window.
-    pub times: i64,
-}
-
-/// A downtime's part of a window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Its id.
-    pub downtime_id: Uuid,
-    /// Its number at this machine.
-    pub number: u64,
-    /// As of.
-    pub revision: u64,
-    /// Its part of this window.
-    pub duration_ms: i64,
-}
-
-impl Window {
-    /// The window `[from, to)` of a book, cut to what the book knows; `None` where that is nothing.
-    pub fn of(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<Window> {
-        let is_over = to <= by.as_of;
-        let (from, to) = (from.max(book.begins()?), to.min(by.as_of));
-        if from >= to {
-            return None;
-        }
-        let mut times = Times::default();
-        for piece in book.pieces(from, to) {
-            times.add(book, &piece);
-        }
-        for (index, stop) in book.stops.iter().enumerate() {
-            // However often it was split, a stop is one failure.
-            let is_counted = book.stops[..index].iter().rev().take_while(|earlier| earlier.stop_id == stop.stop_id);
-            times.count(stop, is_counted.into_iter().any(is_failure), from, to);
-        }
-        let (counts, parts_bounds) = counts(book, from, to, by);
-        let mut window = Window {
-            from,
-            to,
-            is_final: is_over && !times.is_open,
-            time_ms: times.state_ms,
-            planned_ms: to.since(from) - times.excluded_ms - times.state_ms[State::Unknown as usize],
-            run_ms: 0,
-            ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.total - counts.outside_total)),
-            good_ideal_ms: by.ideal.map_or(0, |ideal| ideal.time_ms(counts.good - counts.outside_good)),
-            counts,
-            parts_bounds,
-            kpi: Kpi::default(),
-            failures: times.failures,
-            restorations: times.restorations,
-            restoration_ms: times.restoration_ms,
-            ideal_source: if by.ideal.is_some() { "machine" } else { "none" },
-            flags: Vec::new(),
-            losses: times
-                .losses
-                .into_iter()
-                .map(|((reason, class, counts_in), (ms, times))| Loss { reason, class, counts_in, ms, times })
-                .collect(),
-            downtimes: times.downtimes,
-        };
-        window.run_ms = window.planned_ms - times.availability_ms;
-        window.judge(times.changeover_ms, by);
-        Some(window)
-    }
-
-    /// Length on the timeline.
-    pub fn calendar_ms(&self) -> i64 {
-        self.to.since(self.from)
-    }
-
-    /// Time in `state`.
-    pub fn time_in(&self, state: State) -> i64 {
-        self.time_ms[state as usize]
-    }
-
-    /// What availability lost.
-    pub fn down_ms(&self) -> i64 {
-        self.planned_ms - self.run_ms
-    }
-
-    fn judge(&mut self, changeover_ms: i64, by: &Measure<'_>) {
-        let unknown_ms = self.time_in(State::Unknown);
-        let inside = self.counts.total - self.counts.outside_total;
-        let inside_good = self.counts.good - self.counts.outside_good;
-        self.kpi.availability = ratio(self.run_ms, self.planned_ms);
-        self.kpi.quality_by_count = ratio(inside_good, inside);
-        self.kpi.coverage = ratio(self.planned_ms, self.planned_ms + unknown_ms);
-        self.kpi.mtbf_ms = (self.failures > 0).then(|| self.time_in(State::Running) / self.failures.max(1));
-        self.kpi.mttr_restoration_ms = (self.restorations > 0).then(|| self.restoration_ms / self.restorations.max(1));
-        match by.counting {
-            Counting::Never => self.flags.push("no_counter"),
-            Counting::Unread => {
-                self.flags.push("counter_unread");
-                self.kpi.quality_by_count = None;
-            }
-            Counting::Read => {}
-        }
-        if by.counting != Counting::Read {
-            return;
-        }
-        let Some(ideal) = by.ideal else {
-            if self.run_ms > 0 {
-                self.flags.push("ideal_missing");
-            }
-            return;
-        };
-        let of_ideal = |parts: i64, base_ms: i64| ratio_of(parts, ideal, base_ms);
-        self.kpi.performance = of_ideal(inside, self.run_ms);
-        self.kpi.quality = ratio(inside_good, inside);
-        self.kpi.oee = of_ideal(inside_good, self.planned_ms);
-        self.kpi.teep = of_ideal(inside_good, self.calendar_ms());
-        self.kpi.nee = match (ratio(self.run_ms + changeover_ms, self.planned_ms), of_ideal(inside_good, self.run_ms)) {
-            (Some(allocated), Some(effective)) => Some(allocated * effective),
-            _ => None,
-        };
-        if self.kpi.performance.is_some_and(|performance| performance > 1.0) {
-            self.flags.push("ideal_rate_suspect");
-        }
-    }
-}
-
-#[derive(Default)]
-struct Times {
-    state_ms: [i64; 8],
-    excluded_ms: i64,
-    availability_ms: i64,
-    changeover_ms: i64,
+/// What is added up for one window.
+struct Sums<'a> {
+    by: &'a Measure<'a>,
+    book: &'a Book,
+    window: Window,
+    /// Something in it can still change its verdict.
     is_open: bool,
-    failures: i64,
-    restorations: i64,
-    restoration_ms: i64,
-    losses: BTreeMap<(Option<String>, Class, CountsIn), (i64, i64)>,
-    downtimes: Vec<Share>,
 }
 
-impl Times {
-    fn add(&mut self, book: &Book, piece: &super::book::Piece) {
-        let stop = book.stop_of(piece);
-        let state = match (piece.going, stop) {
-            (Going::Unknown, _) => State::Unknown,
-            (Going::Still, Some(stop)) => state_of(stop),
-            (Going::Running | Going::Still, _) => State::Running,
+impl Sums<'_> {
+    /// A span under one order.
+    fn span(&mut self, from: Stamp, to: Stamp, order: Option<&Order>) {
+        let run_before_ms = self.window.run_ms;
+        for slot in self.by.calendar.slots(from, to) {
+            for piece in self.book.pieces(slot.from, slot.to) {
+                self.piece(&piece, &slot);
+            }
+        }
+        let counts = counts(self.book, from, to, self.by);
+        self.window.counts = self.window.counts.plus(&counts);
+        let of_order = order.and_then(|order| order.ideal).map(|ideal| (ideal, IdealSource::Order));
+        let ideal = of_order.or(self.by.ideal.map(|ideal| (ideal, IdealSource::Machine)));
+        let made = Made {
+            ideal: ideal.map(|(ideal, _)| ideal),
+            source: ideal.map_or(IdealSource::None, |(_, source)| source),
+            run_ms: self.window.run_ms - run_before_ms,
+            total: counts.total - counts.outside_total,
+            good: counts.good - counts.outside_good,
         };
-        self.state_ms[state as usize] += piece.ms();
-        // What comes after a gap may still show that it ran through.
-        let is_last = book.intervals.last().is_some_and(|last| last.from < piece.to);
-        self.is_open |= is_last && piece.going == Going::Unknown;
-        let Some(stop) = stop.filter(|stop| stop.counts_in != CountsIn::None) else { return };
-        match stop.counts_in {
-            CountsIn::Availability => self.availability_ms += piece.ms(),
-            CountsIn::Excluded => self.excluded_ms += piece.ms(),
-            CountsIn::Performance | CountsIn::None => {}
+        enter_made(&mut self.window, made);
+    }
+
+    fn piece(&mut self, piece: &Piece, slot: &Slot) {
+        let (by, window) = (self.by, &mut self.window);
+        let stop = self.book.stop_of(piece).filter(|stop| stop.counts_in != CountsIn::None);
+        let (state, ms) = (state(piece.going, slot.hours, stop), piece.ms());
+        window.time_ms[state as usize] += ms;
+        if slot.hours == Hours::Unscheduled {
+            if state == State::Running {
+                window.outside_run_ms += ms;
+                flag(window, "ran_unscheduled");
+            }
+            return;
         }
-        if state == State::Changeover && stop.counts_in == CountsIn::Availability {
-            self.changeover_ms += piece.ms();
-        }
-        self.loss(stop).0 += piece.ms();
-        // An open short stop may still become a downtime.
-        self.is_open |= stop.ended_at.is_none() && state == State::ShortStop;
-        if let Some(downtime) = stop.downtime {
-            match self.downtimes.last_mut().filter(|share| share.downtime_id == stop.downtime_id()) {
-                Some(share) => share.duration_ms += piece.ms(),
-                None => self.downtimes.push(Share {
-                    downtime_id: stop.downtime_id(),
-                    number: downtime.number,
-                    revision: downtime.revision,
-                    duration_ms: piece.ms(),
-                }),
+        let counts_in = match (state, stop) {
+            (State::Unknown, _) => {
+                // What comes after a gap may still show that it ran through.
+                self.is_open |= self.book.intervals.last().is_some_and(|last| last.from < piece.to);
+                return;
+            }
+            (State::Running, _) => {
+                if slot.hours != Hours::Planned {
+                    flag(window, "ran_in_break");
+                }
+                CountsIn::Performance
+            }
+            (_, Some(stop)) if slot.hours == Hours::Planned => {
+                enter_loss(window, reason(stop), stop.class, stop.counts_in).ms += ms;
+                // An open short stop may still become a downtime.
+                self.is_open |= stop.ended_at.is_none() && state == State::ShortStop;
+                if stop.downtime.is_some() {
+                    enter_share(window, by.machine, stop, ms);
+                }
+                stop.counts_in
+            }
+            _ => {
+                let cell = if slot.hours == Hours::Break { Cell::Break } else { Cell::Planned };
+                let counts_in = by.oee.counts_in(cell);
+                // A loss that no stop explains.
+                if counts_in != CountsIn::Excluded {
+                    enter_loss(window, None, Class::Planned, counts_in).ms += ms;
+                }
+                counts_in
+            }
+        };
+        match counts_in {
+            CountsIn::Excluded => {}
+            CountsIn::Availability => {
+                window.planned_ms += ms;
+                if state == State::Changeover {
+                    window.changeover_ms += ms;
+                }
+            }
+            CountsIn::Performance | CountsIn::None => {
+                window.planned_ms += ms;
+                window.run_ms += ms;
             }
         }
     }
 
-    fn count(&mut self, stop: &Stop, is_counted: bool, from: Stamp, to: Stamp) {
+    fn count(&mut self, stop: &Stop, is_counted: bool) {
+        let window = &mut self.window;
+        let (from, to) = (window.from, window.to);
         let inside = |at: Stamp| from <= at && at < to;
         let has_length = stop.ended_at.is_none() || stop.duration_ms > 0;
         if inside(stop.started_at) && has_length && stop.counts_in != CountsIn::None {
-            self.loss(stop).1 += 1;
-            self.failures += i64::from(is_failure(stop) && !is_counted);
+            enter_loss(window, reason(stop), stop.class, stop.counts_in).times += 1;
+            window.failures += i64::from(is_failure(stop) && !is_counted);
         }
         if is_failure(stop) && stop.ended_at.is_some_and(inside) {
-            self.restorations += i64::from(!is_counted);
-            self.restoration_ms += stop.duration_ms;
+            window.restorations += i64::from(!is_counted);
+            window.restoration_ms += stop.duration_ms;
         }
-    }
-
-    fn loss(&mut self, stop: &Stop) -> &mut (i64, i64) {
-        let reason = stop.reason.as_ref().map(|reason| reason.code.clone());
-        self.losses.entry((reason, stop.class, stop.counts_in)).or_default()
     }
 }
 
@@ -312,36 +229,127 @@ fn is_failure(stop: &Stop) -> bool {
     stop.downtime.is_some() && stop.class == Class::Failure
 }
 
-fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> (Counts, Option<(i64, i64)>) {
-    let (least_from, most_from) = book.counts_before(from);
-    let (mut least_to, mut most_to) = book.counts_before(to);
-    if let Some(latest) = by.latest {
-        if to == by.as_of {
-            (least_to, most_to) = (*latest, *latest);
-        } else if book.readings.last().is_none_or(|last| last.at < to) {
-            // No reading stands behind the edge: what came since is known only as of now.
-            most_to = *latest;
+fn reason(stop: &Stop) -> Option<&str> {
+    stop.reason.as_ref().map(|reason| reason.code.as_str())
+}
+
+fn flag(window: &mut Window, word: &str) {
+    if !window.flags.iter().any(|known| known == word) {
+        window.flags.push(word.to_owned());
+    }
+}
+
+fn enter_made(window: &mut Window, made: Made) {
+    if (made.run_ms, made.total, made.good) == (0, 0, 0) {
+        return;
+    }
+    match window.made.iter_mut().find(|known| (known.ideal, known.source) == (made.ideal, made.source)) {
+        Some(known) => {
+            known.run_ms += made.run_ms;
+            known.total += made.total;
+            known.good += made.good;
+        }
+        None => window.made.push(made),
+    }
+}
+
+fn enter_loss<'w>(window: &'w mut Window, reason: Option<&str>, class: Class, counts_in: CountsIn) -> &'w mut Loss {
+    let is_here = |loss: &Loss| (loss.reason.as_deref(), loss.class, loss.counts_in) == (reason, class, counts_in);
+    let place = window.losses.iter().position(is_here).unwrap_or_else(|| {
+        window.losses.push(Loss { reason: reason.map(str::to_owned), class, counts_in, ms: 0, times: 0 });
+        window.losses.len() - 1
+    });
+    &mut window.losses[place]
+}
+
+fn enter_share(window: &mut Window, machine: &str, stop: &Stop, ms: i64) {
+    let Some(downtime) = stop.downtime else { return };
+    match window.downtimes.last_mut().filter(|share| share.downtime_id == stop.downtime_id()) {
+        Some(share) => share.duration_ms += ms,
+        None => window.downtimes.push(Share {
+            machine: machine.to_owned(),
+            downtime_id: stop.downtime_id(),
+            number: downtime.number,
+            revision: downtime.revision,
+            duration_ms: ms,
+        }),
+    }
+}
+
+fn at_edge(book: &Book, at: Stamp, by: &Measure<'_>) -> (Counts, Counts) {
+    let (least, most) = book.counts_before(at);
+    match by.latest {
+        Some(latest) if at == by.as_of => (*latest, *latest),
+        // No reading stands behind the edge: what came since is known only as of now.
+        Some(latest) if book.readings.last().is_none_or(|last| last.at < at) => (least, *latest),
+        _ => (least, most),
+    }
+}
+
+fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Counts {
+    at_edge(book, to, by).0.minus(&book.counts_before(from).0)
+}
+
+fn bounds(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<(i64, i64)> {
+    let ((least_from, most_from), (least_to, most_to)) = (book.counts_before(from), at_edge(book, to, by));
+    let bounds = ((least_to.total - most_from.total).max(0), most_to.total - least_from.total);
+    (bounds.0 != bounds.1).then_some(bounds)
+}
+
+/// Makes the ratios of what was added up.
+fn judge(window: &mut Window, convention: Convention) {
+    let unknown_ms = window.time_in(State::Unknown);
+    let inside = window.counts.total - window.counts.outside_total;
+    let inside_good = window.counts.good - window.counts.outside_good;
+    let mut kpi = Kpi {
+        availability: ratio(window.run_ms, window.planned_ms),
+        quality_by_count: ratio(inside_good, inside),
+        coverage: ratio(window.planned_ms, window.planned_ms + unknown_ms),
+        mtbf_ms: (window.failures > 0).then(|| window.time_in(State::Running) / window.failures.max(1)),
+        mttr_restoration_ms: (window.restorations > 0).then(|| window.restoration_ms / window.restorations.max(1)),
+        ..Kpi::default()
+    };
+    let is = |window: &Window, word: &str| window.flags.iter().any(|known| known == word);
+    if is(window, "counter_unread") {
+        kpi.quality_by_count = None;
+    }
+    let is_counted = !is(window, "counter_unread") && !is(window, "no_counter");
+    let is_missing = window.made.iter().any(|made| made.ideal.is_none() && (made.run_ms, made.total) != (0, 0));
+    if is_missing {
+        flag(window, "ideal_missing");
+    }
+    if is_counted && !is_missing {
+        let ideal = ideal_ms(window, |made| made.total);
+        let good_ideal = ideal_ms(window, |made| made.good);
+        kpi.performance = share(ideal, window.run_ms);
+        kpi.quality = (ideal != 0.0).then(|| good_ideal / ideal);
+        kpi.oee = share(good_ideal, window.planned_ms);
+        kpi.teep = share(good_ideal, window.calendar_ms);
+        kpi.nee = share(window.run_ms as f64 + window.changeover_ms as f64, window.planned_ms)
+            .zip(share(good_ideal, window.run_ms))
+            .map(|(allocated, effective)| allocated * effective);
+        if ideal > window.run_ms as f64 && window.run_ms > 0 {
+            flag(window, "ideal_rate_suspect");
+        }
+        if convention == Convention::Smrp {
+            kpi.performance_capped = kpi.performance.map(|performance| performance.min(1.0));
+            kpi.oee_capped = kpi.oee.map(|oee| oee / kpi.performance.unwrap_or(1.0).max(1.0));
         }
     }
-    let counts = Counts {
-        total: least_to.total - least_from.total,
-        good: least_to.good - least_from.good,
-        reject: least_to.reject - least_from.reject,
-        rework: least_to.rework - least_from.rework,
-        outside_total: least_to.outside_total - least_from.outside_total,
-        outside_good: least_to.outside_good - least_from.outside_good,
-    };
-    let bounds = ((least_to.total - most_from.total).max(0), most_to.total - least_from.total);
-    (counts, (bounds.0 != bounds.1).then_some(bounds))
+    window.kpi = kpi;
+}
+
+/// Σ ideal × parts from the exact fractions, in milliseconds.
+fn ideal_ms(window: &Window, parts: impl Fn(&Made) -> i64) -> f64 {
+    let one = |made: &Made| Some((parts(made) as f64) * (made.ideal?.ms as f64) / (made.ideal?.parts as f64));
+    window.made.iter().filter_map(one).sum()
 }
 
 /// `None` for a zero base.
 fn ratio(part: i64, base: i64) -> Option<f64> {
-    (base != 0).then(|| part as f64 / base as f64)
+    share(part as f64, base)
 }
 
-/// Ideal time of `parts` / `base_ms`, from the exact fraction.
-fn ratio_of(parts: i64, ideal: Ideal, base_ms: i64) -> Option<f64> {
-    let (over, under) = (i128::from(parts) * i128::from(ideal.ms), i128::from(base_ms) * i128::from(ideal.parts));
-    (under != 0).then(|| over as f64 / under as f64)
+fn share(part: f64, base: i64) -> Option<f64> {
+    (base != 0).then(|| part / base as f64)
 }

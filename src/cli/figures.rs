@@ -1,14 +1,22 @@
 //! Events of every machine in, windows out: as JSON, as CSV, or as a table with a bar for each state.
 
 use crate::{
-    books::{Book, Counting, Measure, Window, calendar::Period},
-    event::{Stamp, Told, part::Counts, stop::State},
+    books::{Book, Counting, Measure, calendar::Period, window},
+    event::{
+        Stamp, Told,
+        part::Counts,
+        stop::State,
+        window::{Share, Window},
+    },
     shop::{
         Marks, Rules, Shop,
         part::Parts,
         rules::{Counters, MachineRules},
     },
-    wire::payload::{report::Report, window},
+    wire::payload::{
+        report::Report,
+        window::{Data, Which, data},
+    },
 };
 use std::{
     io::{self, Write},
@@ -25,7 +33,7 @@ pub(super) enum Kind {
     Shift,
     Hour,
     Day,
-    /// No orders are known to this release: always empty.
+    /// The time of an order, without pauses.
     Order,
     /// Everything in one.
     All,
@@ -126,7 +134,7 @@ impl Figures {
     pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
         let figures = self.figures();
         let report = Report {
-            convention: self.rules.convention.word(),
+            convention: self.rules.oee.convention.word(),
             timezone: self.rules.calendar.zone(),
             as_of_sequence: self.as_of_sequence,
             windows: figures.iter().map(Figure::data).collect(),
@@ -210,33 +218,64 @@ impl Figures {
         let Some(begins) = page.book.begins() else { return };
         let (from, to) = (self.range.0.max(begins), self.range.1.min(self.as_of));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
-        let calendar = &self.rules.calendar;
+        let calendar = &machine.calendar;
         let (word, periods): (_, Vec<Period>) = match kind {
+            Kind::Shift if calendar.has_shifts() => ("shift", calendar.shifts(from, to).collect()),
             Kind::Shift | Kind::Day => ("day", calendar.days(from, to).collect()),
             Kind::Hour => ("hour", calendar.hours(from, to).collect()),
             Kind::All => {
                 let is_open = to == self.as_of && !self.is_closed;
                 ("all", vec![Period { id: "all".to_owned(), from, to: if is_open { to.plus(1) } else { to } }])
             }
-            Kind::Order => return,
+            Kind::Order => ("order", Vec::new()),
         };
-        let by = Measure {
-            convention: self.rules.convention,
-            ideal: machine.ideal,
-            counting: page.counting.unwrap_or(configured),
-            as_of: self.as_of,
-            latest: page.latest.as_ref(),
-        };
+        let counting = page.counting.unwrap_or(configured);
+        let by = self.rules.measure(machine, counting, self.as_of, page.latest.as_ref());
         into.extend(periods.into_iter().filter_map(|period| {
-            let window = Window::of(&page.book, period.from, period.to, &by)?;
+            let window = window::window(&page.book, period.from, period.to, &by)?;
             Some(Figure { machine, kind: word, period, window })
         }));
+        if kind == Kind::Order {
+            into.extend(self.orders(machine, page, (from, to), &by));
+        }
+    }
+
+    /// An order's window is the sum of the times that it ran.
+    fn orders<'a>(
+        &'a self,
+        machine: &'a MachineRules,
+        page: &Page,
+        (from, to): (Stamp, Stamp),
+        by: &Measure<'_>,
+    ) -> Vec<Figure<'a>> {
+        let mut parts: Vec<(String, Vec<Window>)> = Vec::new();
+        for (from, to, order) in page.book.orders(from, to.plus(1)) {
+            let Some(order) = order.map(|order| &order.order) else { continue };
+            let Some(window) = window::window(&page.book, from, to, by) else { continue };
+            match parts.iter_mut().find(|(known, _)| known == order) {
+                Some((_, windows)) => windows.push(window),
+                None => parts.push((order.clone(), vec![window])),
+            }
+        }
+        let figure = |(id, windows): (String, Vec<Window>)| {
+            let window = window::sum(&windows, self.rules.oee.convention)?;
+            let period = Period { id, from: window.from, to: window.to };
+            Some(Figure { machine, kind: "order", period, window })
+        };
+        parts.into_iter().filter_map(figure).collect()
     }
 }
 
 impl Figure<'_> {
-    fn data(&self) -> window::Data<'_> {
-        window::data(self.kind, &self.period.id, &self.machine.id, &self.machine.line, &self.window)
+    fn data(&self) -> Data<'_> {
+        let which = Which {
+            window: self.kind,
+            id: &self.period.id,
+            machine: Some(&self.machine.id),
+            line: Some(&self.machine.line),
+            revision: 1,
+        };
+        data(which, &self.window)
     }
 
     fn table(&self, rules: &Rules, out: &mut impl Write) -> io::Result<()> {
@@ -256,14 +295,14 @@ impl Figure<'_> {
         for state in State::ALL {
             let ms = window.time_in(state);
             if ms > 0 {
-                let filled = usize::try_from((ms * BAR + window.calendar_ms() / 2) / window.calendar_ms()).unwrap_or(0);
+                let filled = usize::try_from((ms * BAR + window.calendar_ms / 2) / window.calendar_ms).unwrap_or(0);
                 let bar = "█".repeat(filled) + &"·".repeat(30_usize.saturating_sub(filled));
                 writeln!(
                     out,
                     "  {:<12} {bar} {:>12} {:>8}",
                     state.word(),
                     span(ms),
-                    percent(Some(part(ms, window.calendar_ms())))
+                    percent(Some(part(ms, window.calendar_ms)))
                 )?;
             }
         }
@@ -294,9 +333,7 @@ impl Figure<'_> {
             writeln!(out, "  loss {:>12}  {:>4} ×  {reason} ({})", span(loss.ms), loss.times, word(&loss.class))?;
         }
         if !window.downtimes.is_empty() {
-            let one = |share: &crate::books::Share| {
-                format!("{}/{} {}", self.machine.id, share.number, span(share.duration_ms))
-            };
+            let one = |share: &Share| format!("{}/{} {}", self.machine.id, share.number, span(share.duration_ms));
             writeln!(out, "  downtimes {}", window.downtimes.iter().map(one).collect::<Vec<_>>().join(", "))?;
         }
         writeln!(out)

@@ -3,13 +3,13 @@
 use super::{
     NamedPoint, Plan,
     fault::{Fault, Severity, Sources, nearest},
-    mirror::{At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Reason, Serial},
+    mirror::{self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Product, Reason, Serial},
     word::{Millis, Rate},
 };
 use crate::{
-    books::{Calendar, Ideal},
+    books::{Calendar, Cell, Ideal, Oee},
     io::{self, plc::Channel},
-    shop::rules::{Counter, Counters, MachineRules, Operand, ReasonRule, Rules, RunRule, StateRule},
+    shop::rules::{Counter, Counters, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule},
     signal::{
         Point, PointIx,
         expression::{self, Expression},
@@ -58,7 +58,9 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         gateway: gateway.id.as_ref()?.0.clone(),
         path: gateway.path.as_ref()?.0.clone(),
         calendar,
-        convention: *mirror.oee.convention,
+        oee: oee(&mirror.oee),
+        final_after_ms: mirror.final_after.0,
+        products: products(&mirror.product),
         reasons,
         machines,
     };
@@ -483,7 +485,9 @@ impl<'a> Reader<'a> {
         let reject = self.role(&mut roles, "reject", &machine.reject, Wants::Counter);
         let fault = self.role(&mut roles, "fault", &machine.fault, Wants::Code);
         let state = self.role(&mut roles, "state", &machine.state, Wants::Code);
-        self.role(&mut roles, "order", &machine.order, Wants::Number);
+        let order = self.role(&mut roles, "order", &machine.order, Wants::Number);
+        let product = self.role(&mut roles, "product", &machine.product, Wants::Number);
+        self.order_required(machine);
         self.counted(machine);
         self.thresholds(machine, ideal);
         let state = self.states(machine, state);
@@ -515,6 +519,10 @@ impl<'a> Reader<'a> {
             counters: Counters { total: counter(total), good: counter(good), reject: counter(reject) },
             fault: fault.map(|fault| fault.index),
             state,
+            order: order.map(|order| order.index),
+            product: product.map(|product| product.index),
+            order_required: *machine.order_required,
+            split_after_ms: machine.split_after.as_ref().map(|after| after.0),
             debounce_ms: machine.debounce.0,
             debounce_run_ms: machine.debounce_run.as_ref().map_or(machine.debounce.0, |debounce| debounce.0),
             short_stop_ms: machine.short_stop.0,
@@ -524,6 +532,13 @@ impl<'a> Reader<'a> {
             max_rate: self.max_rate(machine, ideal),
             parts_per_cycle: *machine.parts_per_cycle,
         })
+    }
+
+    fn order_required(&mut self, machine: &Machine) {
+        if *machine.order_required && machine.order.is_none() && machine.product.is_none() {
+            let what = "`order_required` without a point that names the order: every stop would be external".to_owned();
+            self.warning("contradiction", &machine.order_required.span, what, "add `order`".to_owned());
+        }
     }
 
     fn ideal(&mut self, cycle: &Option<(Ideal, &Range<usize>)>, rate: &Option<At<Rate>>) -> Option<Ideal> {
@@ -938,6 +953,31 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn oee(oee: &mirror::Oee) -> Oee {
+    let cells = [
+        (Cell::Failure, &oee.failure),
+        (Cell::Operational, &oee.operational),
+        (Cell::Unassigned, &oee.unassigned),
+        (Cell::Changeover, &oee.changeover),
+        (Cell::External, &oee.external),
+        (Cell::NoOrder, &oee.no_order),
+        (Cell::Planned, &oee.planned),
+        (Cell::Break, &oee.pause),
+        (Cell::ShortStop, &oee.short_stop),
+    ];
+    let overrides = cells.into_iter().filter_map(|(cell, counts_in)| Some((cell, **counts_in.as_ref()?))).collect();
+    Oee { convention: *oee.convention, overrides }
+}
+
+fn products(products: &[Product]) -> Vec<ProductRule> {
+    let rule = |product: &Product| {
+        let ideal =
+            product.ideal_cycle.as_ref().map(|cycle| cycle.0).or(product.ideal_rate.as_ref().map(|rate| rate.0));
+        Some(ProductRule { code: product.code.as_ref()?.value.clone(), ideal })
+    };
+    products.iter().filter_map(rule).collect()
 }
 
 /// Points that a machine uses, and as what.

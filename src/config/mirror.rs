@@ -106,8 +106,7 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = "00:00"))]
     pub(super) day_start: At<Clock>,
     /// How long after its end a window that still waits for something becomes final.
-    #[allow(dead_code, reason = "read, not yet acted on")]
-    #[schemars(extend("default" = "12h", "x-later" = "no window is stated as final yet"))]
+    #[schemars(extend("default" = "12h"))]
     pub(super) final_after: At<Millis>,
     /// Running time after which an unanswered work request no longer holds back the next one.
     #[allow(dead_code, reason = "read, not yet acted on")]
@@ -146,7 +145,7 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = [], "x-later" = "no figures of a line are made yet"))]
     pub(super) line: Vec<Line>,
     /// Products with an ideal of their own.
-    #[schemars(extend("default" = [], "x-later" = "the ideal of the machine counts"))]
+    #[schemars(extend("default" = []))]
     pub(super) product: Vec<Product>,
     /// Shifts; none at all: planned to run around the clock.
     #[schemars(extend("default" = [], "x-later" = "every machine is planned to run around the clock, breaks included"))]
@@ -218,39 +217,29 @@ pub(super) struct Mqtt {
 
 /// Where losses go: a convention, each cell of which may be overridden.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Oee {
     /// Whose rules.
     #[schemars(extend("default" = "oee.com"))]
     pub(super) convention: At<Convention>,
     /// Stops of class failure.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    failure: Option<At<CountsIn>>,
+    pub(super) failure: Option<At<CountsIn>>,
     /// Stops of class operational.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    operational: Option<At<CountsIn>>,
+    pub(super) operational: Option<At<CountsIn>>,
     /// Stops that nobody has given a reason.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    unassigned: Option<At<CountsIn>>,
+    pub(super) unassigned: Option<At<CountsIn>>,
     /// Set-up.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    changeover: Option<At<CountsIn>>,
+    pub(super) changeover: Option<At<CountsIn>>,
     /// Starved or blocked.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    external: Option<At<CountsIn>>,
+    pub(super) external: Option<At<CountsIn>>,
     /// Without an order.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    no_order: Option<At<CountsIn>>,
+    pub(super) no_order: Option<At<CountsIn>>,
     /// Planned stops.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    planned: Option<At<CountsIn>>,
+    pub(super) planned: Option<At<CountsIn>>,
     /// Breaks.
     #[serde(rename = "break")]
-    #[schemars(extend("x-later" = "the convention counts"))]
-    pause: Option<At<CountsIn>>,
+    pub(super) pause: Option<At<CountsIn>>,
     /// Stops below `short_stop`.
-    #[schemars(extend("x-later" = "the convention counts"))]
-    short_stop: Option<At<CountsIn>>,
+    pub(super) short_stop: Option<At<CountsIn>>,
 }
 
 /// Corrections by people.
@@ -571,9 +560,10 @@ pub(super) struct Machine {
     pub(super) state: Option<At<String>>,
     /// Which values of `state` mean what; any other: it stands, nobody knows why.
     pub(super) states: Option<States>,
-    /// Point that names the order.
-    #[schemars(extend("x-later" = "no orders are booked yet"))]
+    /// Point that names the order; empty or 0: none. An order that is named like a `[[product]]` is one of that product.
     pub(super) order: Option<At<String>>,
+    /// Point that names the product; empty or 0: none.
+    pub(super) product: Option<At<String>>,
     /// A run edge must hold this long; it is dated from its first sample.
     #[schemars(extend("default" = "1s"))]
     pub(super) debounce: At<Millis>,
@@ -589,12 +579,13 @@ pub(super) struct Machine {
     pub(super) max_rate: Option<At<Rate>>,
     /// Without `run`: time without a part from which on it stands; the longer of 3 × the ideal and 10 s when left out.
     pub(super) stop_after: Option<At<Millis>>,
+    /// A downtime that lasts so long is split, so that its parts can have reasons of their own; never when left out.
+    pub(super) split_after: Option<At<Millis>>,
     /// When a downtime opens: when it reaches `short_stop`, or at once when the PLC names a fault.
     #[schemars(extend("default" = "short_stop"))]
     pub(super) open_at: At<OpenAt>,
-    /// Without an order the machine counts as external.
-    #[allow(dead_code, reason = "read, not yet acted on")]
-    #[schemars(extend("default" = false, "x-later" = "no orders are booked yet"))]
+    /// A stop without an order is external.
+    #[schemars(extend("default" = false))]
     pub(super) order_required: At<bool>,
     /// Parts that one count stands for.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]

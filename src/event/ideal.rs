@@ -1,9 +1,10 @@
 //! `"1s"` or `"700/min"` in, an exact fraction out: milliseconds per part.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The ideal time per part as an exact fraction of milliseconds; both numbers are positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ideal {
     /// So many milliseconds …
     pub ms: i64,

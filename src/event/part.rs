@@ -1,6 +1,6 @@
 //! The words of the part ledger: cumulative counts, and the moments at which they are told.
 
-use super::Stamp;
+use super::{Stamp, order::Order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,31 @@ pub struct Counts {
     pub outside_total: i64,
     /// Those of `good` that did.
     pub outside_good: i64,
+}
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Counts) -> Counts {
+        self.with(other, |a, b| a + b)
+    }
+
+    /// What came since `before`.
+    #[must_use]
+    pub fn minus(&self, before: &Counts) -> Counts {
+        self.with(before, |a, b| a - b)
+    }
+
+    fn with(&self, other: &Counts, of: impl Fn(i64, i64) -> i64) -> Counts {
+        Counts {
+            total: of(self.total, other.total),
+            good: of(self.good, other.good),
+            reject: of(self.reject, other.reject),
+            rework: of(self.rework, other.rework),
+            outside_total: of(self.outside_total, other.outside_total),
+            outside_good: of(self.outside_good, other.outside_good),
+        }
+    }
 }
 
 /// Why counts were told.
@@ -58,6 +83,9 @@ pub struct Counted {
     pub counts: Counts,
     /// The counters themselves.
     pub raw: Raw,
+    /// What was made in between.
+    #[serde(default)]
+    pub order: Option<Order>,
     /// Why now.
     pub why: Why,
 }

@@ -160,6 +160,16 @@ pub struct Split {
     pub from: Uuid,
 }
 
+/// What the house itself concludes of a stop that nothing else names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inferred {
+    /// It lies between two products: set-up.
+    Changeover,
+    /// The machine has no order and may not run without one: external.
+    NoOrder,
+}
+
 /// One stop, from its first still sample to its first running one.
 /// `ended_at − started_at = duration_ms + excluded_ms + unknown_ms + clock_adjust_ms`; while open, as of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +181,9 @@ pub struct Stop {
     pub split: Option<Split>,
     /// Set once it is a downtime.
     pub downtime: Option<Numbered>,
-    /// First still instant.
+    /// First still instant of this part, in planned hours or not.
+    pub from: Stamp,
+    /// First still instant inside planned hours; while there was none yet, when the next ones begin.
     pub started_at: Stamp,
     /// `None` while open.
     pub ended_at: Option<Stamp>,
@@ -195,8 +207,20 @@ pub struct Stop {
     pub shares: Vec<Share>,
     /// The shift (or day) of `started_at`.
     pub shift: String,
-    /// Of its reason, else `failure` with a fault, else what the state signal says, else `unassigned`.
+    /// The order then.
+    #[serde(default)]
+    pub order: Option<String>,
+    /// What was made then.
+    #[serde(default)]
+    pub product: Option<String>,
+    /// Its lot.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// Of its reason, else `failure` with a fault, else what the state signal says, else as inferred, else `unassigned`.
     pub class: Class,
+    /// What is concluded where nothing else names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred: Option<Inferred>,
     /// What the state signal says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Class>,
@@ -245,7 +269,7 @@ pub enum Event {
 pub struct StateChange {
     /// The machine's id.
     pub machine: String,
-    /// The state now.
+    /// The state from `since` on.
     pub state: State,
     /// The state before; `None` at the machine's first.
     pub previous: Option<State>,
@@ -253,6 +277,8 @@ pub struct StateChange {
     pub going: Going,
     /// When it began; earlier than `at`, for an edge is dated from its first sample.
     pub since: Stamp,
+    /// When the machine began to go, stand or be unseen so: before `since` where the calendar made the state another.
+    pub moved: Stamp,
     /// When it was decided.
     pub at: Stamp,
     /// An open stop below `short_stop`.
@@ -263,6 +289,9 @@ pub struct StateChange {
     pub ended: Option<Stop>,
     /// The fault code shown now, 0 for none.
     pub fault: i64,
+    /// The order that it has.
+    #[serde(default)]
+    pub order: Option<String>,
     /// Parts shown up to and including `at`.
     pub counts: part::Counts,
     /// The counters themselves.

@@ -2,7 +2,7 @@
 
 use super::Passenger;
 use crate::{
-    books::{Counting, Measure, Window},
+    books::{Counting, window},
     event::{
         Event, Stamp, Told,
         part::Counts,
@@ -14,7 +14,7 @@ use crate::{
         Names,
         payload::{
             picture::{self, Live},
-            window,
+            window::{Which, data},
         },
     },
 };
@@ -105,31 +105,36 @@ impl Pictures {
     /// The day so far, the last full hour, and the open downtime so far.
     pub(super) fn oees(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
         let rules = shop.rules();
-        let (day, hour) = (rules.calendar.day(now), rules.calendar.hour(rules.calendar.hour(now).from.plus(-1)));
+        let hour = rules.calendar.hour(rules.calendar.hour(now).from.plus(-1));
         for (machine, shown) in shop.machines().zip(&mut self.shown) {
             let Some(known) = machine.known else { continue };
             // It goes on standing: the number goes on with it.
             if let Some(downtime) = &mut shown.downtime {
-                known.book.measure(&mut downtime.stop, now, &rules.calendar);
+                known.book.measure(&mut downtime.stop, now, &machine.rules.calendar);
                 shown.show_downtime(machine, names, now, into);
             }
             let latest = *machine.counts();
-            let by = Measure {
-                convention: rules.convention,
-                ideal: machine.rules.ideal,
-                counting: machine.counting(),
-                as_of: now,
-                latest: Some(&latest),
-            };
-            let of_day = Window::of(&known.book, day.from, day.to, &by);
-            let of_hour = Window::of(&known.book, hour.from, hour.to, &by);
+            let by = rules.measure(machine.rules, machine.counting(), now, Some(&latest));
             let (id, line) = (&machine.rules.id, &machine.rules.line);
+            let which =
+                |window, id| Which { window, id, machine: Some(&machine.rules.id), line: Some(line), revision: 1 };
+            let word = if machine.rules.calendar.has_shifts() { "shift" } else { "day" };
+            let shift = machine.rules.calendar.shift(now);
+            let of_shift = shift.as_ref().and_then(|shift| window::window(&known.book, shift.from, shift.to, &by));
+            let of_hour = window::window(&known.book, hour.from, hour.to, &by);
+            let of_order =
+                known.order.as_ref().and_then(|(from, _)| window::window(&known.book, *from, Stamp::MAX, &by));
             let picture = picture::oee(
                 now,
                 names.about(Some(id)),
-                rules.convention.word(),
-                of_day.as_ref().map(|window| window::data("day", &day.id, id, line, window)),
-                of_hour.as_ref().map(|window| window::data("hour", &hour.id, id, line, window)),
+                rules.oee.convention.word(),
+                shift.as_ref().zip(of_shift.as_ref()).map(|(shift, window)| data(which(word, &shift.id), window)),
+                of_hour.as_ref().map(|window| data(which("hour", &hour.id), window)),
+                known
+                    .order
+                    .as_ref()
+                    .zip(of_order.as_ref())
+                    .map(|((_, order), of)| data(which("order", &order.order), of)),
             );
             show(names.oee_topic(id), &picture, into);
         }
@@ -142,6 +147,7 @@ impl Shown {
             state: likeness(machine).0,
             stop: machine.known.and_then(|known| known.book.open_stop()),
             fault: machine.fault(),
+            order: machine.known.and_then(|known| known.order.as_ref()).map(|(_, order)| order.order.as_str()),
             counts: machine.counts(),
             speed: self.speed(now, machine.counts().total).filter(|_| machine.counting() != Counting::Never),
         };

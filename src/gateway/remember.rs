@@ -48,7 +48,7 @@ pub(super) fn latest_marks(disk: Option<&str>, memory: Option<&str>) -> Marks {
 pub(super) fn rules_text(rules: &Rules) -> String {
     let of = |machine: &MachineRules| (machine.id.clone(), format!("{machine:?}"));
     let mut texts: BTreeMap<String, String> = rules.machines.iter().map(of).collect();
-    texts.insert(String::new(), format!("{:?} {:?} {:?}", rules.convention, rules.calendar.zone(), rules.reasons));
+    texts.insert(String::new(), format!("{:?} {:?} {:?}", rules.oee, rules.products, rules.reasons));
     serde_json::to_string(&texts).unwrap_or_default()
 }
 

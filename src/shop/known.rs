@@ -4,7 +4,9 @@ use crate::{
     books::Book,
     event::{
         Event, Stamp, Told,
+        order::{self, Order},
         part::{self, Counts, Raw},
+        shift,
         stop::{self, Going, State},
     },
 };
@@ -45,8 +47,31 @@ pub struct Machine {
     pub told: Option<ToldCounts>,
     /// `to` of the last production event.
     pub counted_to: Option<Stamp>,
+    /// The order that it has, and since when.
+    pub order: Option<(Stamp, Order)>,
+    /// Windows that were stated, as far back as the book reaches, by id.
+    pub stated: BTreeMap<String, Stated>,
+    /// When the last one of them ended.
+    pub stated_to: Option<Stamp>,
     /// Its recent history.
     pub book: Book,
+}
+
+/// A window that was stated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// `shift` or `day`.
+    pub kind: shift::Kind,
+    /// First instant.
+    pub from: Stamp,
+    /// First instant after.
+    pub to: Stamp,
+    /// As stated last.
+    pub revision: u64,
+    /// Whether nothing but a person can change it any more.
+    pub is_final: bool,
+    /// What was stated.
+    pub print: u64,
 }
 
 /// The state that a machine is in.
@@ -58,6 +83,8 @@ pub struct Current {
     pub going: Going,
     /// Since when.
     pub since: Stamp,
+    /// Since when the signals say so.
+    pub moved: Stamp,
     /// When that was decided.
     pub at: Stamp,
     /// An open stop that is no downtime yet.
@@ -116,6 +143,7 @@ impl Machine {
                     state: change.state,
                     going: change.going,
                     since: change.since,
+                    moved: change.moved,
                     at: change.at,
                     provisional: change.provisional,
                 });
@@ -129,11 +157,27 @@ impl Machine {
                 self.counted_to = Some(counted.to);
                 self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
             }
+            Event::Order(order) => {
+                self.order = match order.change {
+                    order::Change::Started => Some((order.at, order.order.clone())),
+                    order::Change::Ended => None,
+                };
+            }
+            Event::Shift(stated) => {
+                let print = stated.window.print();
+                let (is_final, revision) = (stated.window.is_final, stated.revision);
+                let (kind, from, to) = (stated.kind, stated.from, stated.to);
+                self.stated_to = self.stated_to.max(Some(to));
+                self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
+            }
             Event::Notice(_) => {}
         }
-        let keep = told.recorded.plus(-REMEMBER_MS);
+        // What is not final yet will be measured again.
+        let open = self.stated.values().filter(|stated| !stated.is_final).map(|stated| stated.from).min();
+        let keep = told.recorded.plus(-REMEMBER_MS).min(open.unwrap_or(Stamp::MAX));
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             self.book.trim(keep);
+            self.stated.retain(|_, stated| stated.from >= keep);
         }
     }
 }

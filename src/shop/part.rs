@@ -262,13 +262,16 @@ impl Parts {
     /// Tells the counts of all parts that showed before `to`.
     pub fn tell(&self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
         let Some(since) = self.since else { return };
-        let from = desk.known.machines.get(&rules.id).and_then(|machine| machine.counted_to).unwrap_or(since);
+        let known = desk.known.machines.get(&rules.id);
+        let from = known.and_then(|machine| machine.counted_to).unwrap_or(since);
+        let order = known.and_then(|machine| machine.book.order_at(to.plus(-1))).cloned();
         desk.tell(Event::Part(part::Event::Counted(Counted {
             machine: rules.id.clone(),
             from,
             to,
             counts: self.counts,
             raw: self.raw(),
+            order,
             why,
         })));
     }

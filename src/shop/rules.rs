@@ -1,8 +1,12 @@
 //! The configuration as the shop needs it: every reference resolved, every default filled in. Changes only by a restart.
 
 use crate::{
-    books::{Calendar, Convention, Ideal},
-    event::stop::{Class, CountsIn},
+    books::{Calendar, Counting, Ideal, Measure, Oee},
+    event::{
+        Stamp,
+        part::Counts,
+        stop::{Class, CountsIn},
+    },
     signal::{PointIx, expression::Expression},
 };
 use std::sync::Arc;
@@ -17,7 +21,11 @@ pub struct Rules {
     /// The plant's zone and days; what is planned stands at each machine.
     pub calendar: Calendar,
     /// Where losses go.
-    pub convention: Convention,
+    pub oee: Oee,
+    /// How long after its end a window that still waits for something becomes final. Milliseconds.
+    pub final_after_ms: i64,
+    /// `[[product]]`, in order.
+    pub products: Vec<ProductRule>,
     /// `[[reason]]`, in order.
     pub reasons: Vec<ReasonRule>,
     /// `[[machine]]`, in order.
@@ -41,6 +49,15 @@ pub struct ReasonRule {
     pub machines: Vec<String>,
 }
 
+/// One `[[product]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductRule {
+    /// Its number.
+    pub code: String,
+    /// Time per part; that of the machine where it has none.
+    pub ideal: Option<Ideal>,
+}
+
 /// One `[[machine]]`. Durations in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MachineRules {
@@ -62,6 +79,14 @@ pub struct MachineRules {
     pub fault: Option<PointIx>,
     /// The PLC's state code: it says of which class a stop is, and without a run signal whether it runs.
     pub state: Option<StateRule>,
+    /// The number of the order that the PLC knows; empty or 0 for none.
+    pub order: Option<PointIx>,
+    /// What the PLC makes; without it an order that is named like a product is one of that product.
+    pub product: Option<PointIx>,
+    /// It may not run without an order: a stop without one is external.
+    pub order_required: bool,
+    /// A downtime that lasts so long is split, so that its parts can have reasons of their own.
+    pub split_after_ms: Option<i64>,
     /// A still edge must hold so long.
     pub debounce_ms: i64,
     /// A running edge must hold so long.
@@ -170,4 +195,26 @@ pub struct Counter {
     pub name: String,
     /// It starts at 0 again after so many.
     pub modulus: i64,
+}
+
+impl Rules {
+    /// What the windows of a machine are measured by.
+    pub fn measure<'a>(
+        &'a self,
+        machine: &'a MachineRules,
+        counting: Counting,
+        as_of: Stamp,
+        latest: Option<&'a Counts>,
+    ) -> Measure<'a> {
+        Measure {
+            machine: &machine.id,
+            oee: &self.oee,
+            calendar: &machine.calendar,
+            ideal: machine.ideal,
+            counting,
+            final_after_ms: self.final_after_ms,
+            as_of,
+            latest,
+        }
+    }
 }

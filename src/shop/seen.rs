@@ -3,21 +3,24 @@
 use super::{
     Desk, Known,
     known::Machine,
+    order::{self, Making, Switch},
     part::{PartMark, Parts, Role},
     rules::{MachineRules, Operand, RunRule},
+    statement,
     stop::{self, Cause, Parting},
+    watch::{Watch, WatchMark},
 };
 use crate::{
+    books::Hours,
     event::{
         Stamp, notice,
-        part::Why,
+        part::{Counts, Raw, Why},
         stop::{Class, CountsIn, Going},
     },
     signal::{
         Reading, Value,
         mode::{Mode, ModeRule},
-        motion::{Edge, Motion, MotionRule},
-        pace::{Pace, PaceRule},
+        motion::Edge,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -26,49 +29,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A restart is bridged like missed polls up to so long where `no_data` is `"off"`. Milliseconds.
 const RESTART_BRIDGE_MS: i64 = 5_000;
 
+/// Edges of the calendar that went by while the gateway was off are made up for so far back. Milliseconds.
+const MISSED_MS: i64 = 400 * 86_400_000;
+
 /// Most unknown state codes that are said: some PLCs show a running number where a code is expected.
 const UNMAPPED_CODES: usize = 64;
-
-/// What decides whether the machine runs.
-#[derive(Clone, Debug)]
-enum Watch {
-    Signal { motion: Motion, hold_ms: i64, last_true: Option<Stamp> },
-    Counts(Pace),
-}
-
-impl Watch {
-    fn new(rules: &MachineRules, mark: WatchMark, settled: Option<Going>, last_good: Option<Stamp>) -> Watch {
-        match rules.run {
-            RunRule::Signal { .. } | RunRule::Expression { .. } | RunRule::State => {
-                let hold_ms = if let RunRule::Signal { hold_ms, .. } = rules.run { hold_ms } else { 0 };
-                let rule = MotionRule {
-                    debounce_ms: rules.debounce_ms,
-                    debounce_run_ms: rules.debounce_run_ms,
-                    no_data_ms: rules.no_data_ms,
-                };
-                let motion = mark.motion.unwrap_or_default().resume(rule, settled, last_good);
-                Watch::Signal { motion, hold_ms, last_true: mark.last_true }
-            }
-            RunRule::Counts { stop_after_ms } => {
-                let rule = PaceRule {
-                    stop_after_ms,
-                    cycle_ms: rules.ideal.map_or(0, |ideal| ideal.time_ms(rules.parts_per_cycle)),
-                    no_data_ms: rules.no_data_ms,
-                };
-                Watch::Counts(mark.pace.unwrap_or_default().resume(rule, settled, last_good))
-            }
-        }
-    }
-
-    fn mark(&self) -> WatchMark {
-        match self {
-            Watch::Signal { motion, last_true, .. } => {
-                WatchMark { motion: Some(motion.clone()), pace: None, last_true: *last_true }
-            }
-            Watch::Counts(pace) => WatchMark { motion: None, pace: Some(pace.clone()), last_true: None },
-        }
-    }
-}
 
 /// What one observation says of one machine; `None`: nothing new.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +48,9 @@ pub struct Inbox {
     state: Option<Option<i64>>,
     /// The fault code.
     fault: Option<i64>,
+    /// What it makes, as far as that was read: the order, the product.
+    order: Option<Option<String>>,
+    product: Option<Option<String>>,
     /// Raw counters that were read.
     raws: Vec<(Role, i64)>,
     /// The counter that decides the state could not be read.
@@ -102,6 +70,10 @@ pub enum Use {
     State,
     /// The fault code.
     Fault,
+    /// The number of the order.
+    Order,
+    /// The number of the product.
+    Product,
     /// A counter, and whether it decides the state.
     Count(Role, bool),
 }
@@ -123,7 +95,13 @@ pub struct Seen {
     /// The points of the expression, in its order.
     operands: Vec<Held>,
     /// What the state signal says of a stop.
-    mode: Mode,
+    mode: Mode<Class>,
+    /// What the PLC says that it makes.
+    making: Mode<Making>,
+    /// The counts before something else was made, while that is not settled.
+    before_switch: Option<(Counts, Raw)>,
+    /// What was said of that.
+    switched: Option<Making>,
     /// State codes in no list that were said.
     unmapped: BTreeSet<i64>,
     /// Its counters.
@@ -144,6 +122,20 @@ pub struct Seen {
     later_fault: Option<(Stamp, i64)>,
     /// What will split the open stop.
     parting: Option<Parting>,
+    /// The next edge of an hour, a day or a slot of the calendar; `MIN` before the first turn.
+    next_edge: Stamp,
+    /// What the calendar says now.
+    hours: Hours,
+    /// When the next shift (or day) to be stated ends.
+    next_statement: Stamp,
+    /// When the last one ended.
+    stated_to: Stamp,
+    /// When a provisional statement becomes final whatever it waits for.
+    final_at: Stamp,
+    /// The first turn.
+    opened: Stamp,
+    /// The last tick.
+    ticked: Stamp,
     /// Parts that came while it stands; `None` once that was said.
     while_stopped: Option<i64>,
     inbox: Inbox,
@@ -162,7 +154,11 @@ pub struct SeenMark {
     /// The points of the expression, by name.
     pub operands: BTreeMap<String, Held>,
     /// What the state signal says.
-    pub mode: Mode,
+    pub mode: Mode<Class>,
+    /// What the PLC says that it makes.
+    pub making: Mode<Making>,
+    /// The counts before something else was made, while that is not settled.
+    pub before_switch: Option<(Counts, Raw)>,
     /// State codes in no list that were said.
     pub unmapped: BTreeSet<i64>,
     /// The first fault of a stop that was external or changeover so far.
@@ -177,15 +173,6 @@ pub struct SeenMark {
     pub while_stopped: Option<i64>,
 }
 
-/// The one of the two that the machine has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WatchMark {
-    motion: Option<Motion>,
-    pace: Option<Pace>,
-    last_true: Option<Stamp>,
-}
-
 impl Seen {
     /// A machine that was never seen.
     pub fn new(rules: &MachineRules) -> Seen {
@@ -193,6 +180,9 @@ impl Seen {
             watch: Watch::new(rules, WatchMark::default(), None, None),
             operands: held(rules, &BTreeMap::new()),
             mode: Mode::default(),
+            making: Mode::default(),
+            before_switch: None,
+            switched: None,
             unmapped: BTreeSet::new(),
             parts: Parts::new(rules, None),
             fault: 0,
@@ -204,6 +194,13 @@ impl Seen {
             due: None,
             later_fault: None,
             parting: None,
+            next_edge: Stamp::MIN,
+            hours: Hours::Planned,
+            next_statement: Stamp::MAX,
+            stated_to: Stamp::MIN,
+            final_at: Stamp::MAX,
+            opened: Stamp::MIN,
+            ticked: Stamp::MIN,
             while_stopped: Some(0),
             inbox: Inbox::default(),
         }
@@ -223,11 +220,12 @@ impl Seen {
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
         self.operands = held(rules, &mark.operands);
         (self.mode, self.unmapped) = (mark.mode.clone(), mark.unmapped.clone());
+        (self.making, self.before_switch) = (mark.making.clone(), mark.before_switch.clone());
         self.later_fault = mark.later_fault;
         (self.fault, self.first_fault) = mark.faults;
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
         self.while_stopped = mark.while_stopped;
-        self.due = stop::due(machine);
+        self.due = stop::due(rules, machine);
     }
 
     /// What must survive.
@@ -236,6 +234,8 @@ impl Seen {
         SeenMark {
             operands: names.zip(self.operands.iter().copied()).collect(),
             mode: self.mode.clone(),
+            making: self.making.clone(),
+            before_switch: self.before_switch.clone(),
             unmapped: self.unmapped.clone(),
             later_fault: self.later_fault,
             last_good: self.last_good,
@@ -258,6 +258,8 @@ impl Seen {
             Use::Run => self.inbox.run = Some(value.and_then(Value::as_bool)),
             Use::Operand(place) => self.inbox.operands.push((place, value.and_then(Value::as_int))),
             Use::State => self.inbox.state = Some(value.and_then(Value::as_int)),
+            Use::Order => self.inbox.order = value.map(name).or(self.inbox.order.take()),
+            Use::Product => self.inbox.product = value.map(name).or(self.inbox.product.take()),
             Use::Fault => self.inbox.fault = value.and_then(Value::as_int).or(self.inbox.fault),
             Use::Count(role, decides) => match value.and_then(Value::as_int) {
                 Some(raw) => self.inbox.raws.push((role, raw)),
@@ -277,8 +279,12 @@ impl Seen {
         if !is_last {
             self.combine(rules, &mut inbox, at);
             self.watch_state(desk, rules, &inbox, at);
+            self.mask(&mut inbox);
         }
-        let was_blind = self.is_blind();
+        if !is_last {
+            self.watch_making(rules, &mut inbox, at);
+        }
+        let was_blind = self.watch.is_blind();
         let last_look = self.parts.last_look();
         let look = self.parts.see(desk, rules, &inbox.raws, at);
 
@@ -290,7 +296,7 @@ impl Seen {
         let came_unseen = (was_blind || last_look < self.dark_until) && !ran_through;
         if look.is_news() {
             self.parts_in_gap |= came_unseen && look.parts != 0;
-            self.parts.enter(desk, rules, came_unseen);
+            self.parts.enter(desk, rules, came_unseen || self.hours == Hours::Unscheduled);
         }
         if look.is_first {
             desk.is_mark_due = true;
@@ -317,10 +323,10 @@ impl Seen {
                 self.refresh_due(desk, rules);
             }
         }
-        if self.first_fault != 0 && !self.is_stopping() && !self.stands(desk, rules) {
+        if self.first_fault != 0 && !self.watch.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
         }
-        if !came_unseen && !self.is_starting() {
+        if !came_unseen && !self.watch.is_starting() {
             self.watch_contradiction(desk, rules, look.parts);
         }
         if look.is_adjusted {
@@ -329,65 +335,154 @@ impl Seen {
         inbox.raws.clear();
         inbox.operands.clear();
         self.inbox = Inbox { raws: inbox.raws, operands: inbox.operands, ..Inbox::default() };
+        self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
-        self.part_if_due(desk, rules, self.horizon(at));
+        self.part_if_due(desk, rules, self.watch.horizon(at));
+        self.state_if_due(desk, rules, at);
     }
 
-    /// Time went by.
+    /// Time went by: first an edge of the calendar, then what the machine itself waits for.
     pub fn tick(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
-        let said = self.mode.settled();
+        self.ticked = now;
+        if self.next_edge <= now {
+            self.turn_page(desk, rules);
+        }
+        let said = self.mode.settled().copied();
         self.mode.tick(mode_rule(rules), now);
-        if self.mode.settled() != said {
+        if self.mode.settled().copied() != said {
             self.refresh_parting(desk, rules, now);
         }
+        self.making.tick(mode_rule(rules), now);
         let mut edges = std::mem::take(&mut desk.edges);
-        match &mut self.watch {
-            Watch::Signal { motion, .. } => motion.tick(now, &mut edges),
-            Watch::Counts(pace) => pace.tick(now, &mut edges),
-        }
+        self.watch.tick(now, &mut edges);
         self.enter(desk, rules, edges);
+        self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
-        self.part_if_due(desk, rules, self.horizon(now));
+        self.part_if_due(desk, rules, self.watch.horizon(now));
+        self.state_if_due(desk, rules, now);
+    }
+
+    /// The gateway begins at `now`: the edges of the calendar since `since` went by unseen, and are made up for.
+    pub fn open_page(&mut self, desk: &Desk<'_>, rules: &MachineRules, since: Stamp, now: Stamp) {
+        let since = if since == Stamp::MIN { now } else { since.max(now.plus(-MISSED_MS)).min(now) };
+        let machine = desk.known.machines.get(&rules.id);
+        let stated_to = machine.and_then(|machine| machine.stated_to.or(machine.book.begins()));
+        self.opened = now;
+        self.hours = rules.calendar.slot(since).hours;
+        self.next_edge = rules.calendar.slot(since).to.min(rules.calendar.next_edge(now));
+        self.next_statement = rules.calendar.next_end(stated_to.unwrap_or(since).max(now.plus(-MISSED_MS)));
+        self.stated_to = machine.and_then(|machine| machine.stated_to).unwrap_or(Stamp::MIN);
+        self.final_at = statement::final_at(desk, rules);
+    }
+
+    /// An edge of an hour, a day or a slot of the calendar. What was counted by one that was missed nobody knows.
+    fn turn_page(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        let edge = self.next_edge;
+        let slot = rules.calendar.slot(edge);
+        self.next_edge = rules.calendar.next_edge(edge.max(self.opened));
+        if edge < self.opened {
+            self.next_edge = self.next_edge.min(slot.to);
+        } else {
+            self.parts.tell(desk, rules, edge, Why::Edge);
+        }
+        self.hours = slot.hours;
+        stop::restate(desk, rules, &self.around(), edge.plus(-1), edge);
+        self.refresh_due(desk, rules);
+    }
+
+    /// States a shift (or day) that is over, once it is certain what the machine did until its end.
+    fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        if self.next_statement.min(self.final_at) > now {
+            return;
+        }
+        while self.next_statement <= now && (self.watch.is_blind() || self.watch.horizon(now) >= self.next_statement) {
+            let end = self.next_statement;
+            statement::end(desk, rules, self.parts.counting(), self.parts.counts(), end);
+            self.next_statement = rules.calendar.next_end(end);
+            self.stated_to = end;
+        }
+        if self.final_at <= now {
+            self.review(desk, rules, Stamp::MAX);
+        }
+        self.final_at = statement::final_at(desk, rules);
+    }
+
+    /// What the PLC says that it makes; the counts before the first look at something else are kept until it is settled.
+    fn watch_making(&mut self, rules: &MachineRules, inbox: &mut Inbox, at: Stamp) {
+        if rules.order.is_none() && rules.product.is_none() {
+            return;
+        }
+        let shown = self.making.shown().map(|(making, _)| making.clone()).unwrap_or_default();
+        let (order, product) = (inbox.order.take(), inbox.product.take());
+        if order.is_none() && product.is_none() {
+            return;
+        }
+        let making =
+            Making { order: order.unwrap_or(shown.order.clone()), product: product.unwrap_or(shown.product.clone()) };
+        if making != shown || self.making.shown().is_none() {
+            self.before_switch = Some((*self.parts.counts(), self.parts.raw()));
+        }
+        self.making.see(mode_rule(rules), at, making);
+    }
+
+    fn switch_if_settled(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        let Some((making, since)) = self.making.settled() else { return };
+        let known = desk.known.machines.get(&rules.id);
+        if self.switched.as_ref() == Some(making) || known.is_none() {
+            return;
+        }
+        let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
+        let switch = Switch { to: making.clone(), at: *since, counts, raw };
+        self.switched = Some(making.clone());
+        order::switch(desk, rules, &self.around(), self.parts.counting(), &switch);
+        self.review(desk, rules, switch.at);
+    }
+
+    /// Something was learned of what happened since `touched`: statements that it reaches into may be others.
+    fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, touched: Stamp) {
+        if touched < self.stated_to || touched == Stamp::MAX {
+            statement::review(desk, rules, self.parts.counting(), self.parts.counts(), touched);
+            self.final_at = statement::final_at(desk, rules);
+        }
     }
 
     /// Nothing was ever read of it: unknown from here on.
     pub fn begin(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp) {
         if self.last_good.is_none() && !desk.known.machines.contains_key(&rules.id) {
             let mut edges = std::mem::take(&mut desk.edges);
-            match &mut self.watch {
-                Watch::Signal { motion, .. } => motion.see(at, None, &mut edges),
-                Watch::Counts(pace) => pace.see(at, None, &mut edges),
-            }
+            self.watch.see_nothing(at, &mut edges);
             self.enter(desk, rules, edges);
+            self.switch_if_settled(desk, rules);
         }
     }
 
     /// The recording ends: what was shown last held until now.
     pub fn close(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
         let mut edges = std::mem::take(&mut desk.edges);
-        match &mut self.watch {
-            Watch::Signal { motion, .. } => motion.close(now, &mut edges),
-            Watch::Counts(pace) => pace.close(now, &mut edges),
-        }
+        self.watch.close(now, &mut edges);
         self.mode.close(mode_rule(rules), now);
+        self.making.close(mode_rule(rules), now);
         self.enter(desk, rules, edges);
+        self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
         self.refresh_parting(desk, rules, now);
-        self.part_if_due(desk, rules, self.horizon(now));
+        self.part_if_due(desk, rules, self.watch.horizon(now));
+        self.state_if_due(desk, rules, now);
     }
 
     /// When a tick could change something.
     pub fn next_wake(&self, rules: &MachineRules) -> Stamp {
-        let watch = match &self.watch {
-            Watch::Signal { motion, .. } => motion.next_wake(),
-            Watch::Counts(pace) => pace.next_wake(),
-        };
         // Where silence is judged by time, only a look can make an open stop longer.
-        let due = self.due.filter(|due| self.horizon(*due) >= *due);
-        let parting = self.parting.filter(|parting| self.holds_until(rules, parting, self.horizon(parting.due)));
+        let due = self.due.filter(|due| self.watch.horizon(*due) >= *due);
+        let parting = self.parting.filter(|parting| self.holds_until(rules, parting, self.watch.horizon(parting.due)));
         let parting = parting.map_or(Stamp::MAX, |parting| parting.due);
-        watch.min(due.unwrap_or(Stamp::MAX)).min(parting).min(self.mode.next_wake(mode_rule(rules)))
+        let mode = self.mode.next_wake(mode_rule(rules)).min(self.making.next_wake(mode_rule(rules)));
+        // What waits for a look, not for a tick.
+        let statement = self.next_statement.min(self.final_at);
+        let statement = if statement > self.ticked { statement } else { Stamp::MAX };
+        let own = self.watch.next_wake().min(due.unwrap_or(Stamp::MAX)).min(parting).min(mode);
+        own.min(self.next_edge).min(statement)
     }
 
     /// The fault code shown now, 0 for none.
@@ -406,32 +501,19 @@ impl Seen {
     ) {
         let mut edges = std::mem::take(&mut desk.edges);
         let current = |known: &Known| known.machines.get(&rules.id)?.current;
-        let gap_from = if ran_through { current(desk.known).map(|gap| gap.since) } else { None };
+        let gap_from = if ran_through { current(desk.known).map(|gap| gap.moved) } else { None };
         let is_good = self.shows_good(inbox);
-        match (&mut self.watch, gap_from) {
-            (Watch::Signal { motion, .. }, Some(gap_from)) => motion.bridge(gap_from, at, &mut edges),
-            (Watch::Signal { motion, .. }, None) if inbox.is_stale => {
-                motion.miss(self.last_good.unwrap_or(at), &mut edges);
-            }
-            (Watch::Counts(pace), Some(gap_from)) => pace.bridge(gap_from, at, &mut edges),
-            (Watch::Signal { motion, hold_ms, last_true }, None) => {
+        match gap_from {
+            Some(gap_from) => self.watch.bridge(gap_from, at, &mut edges),
+            None if inbox.is_stale => self.watch.miss(self.last_good.unwrap_or(at), &mut edges),
+            None if !self.watch.is_by_counts() => {
                 if let Some(run) = inbox.run {
-                    let run = run.map(|run| {
-                        if run {
-                            *last_true = Some(at);
-                        }
-                        run || last_true.is_some_and(|last| at.since(last) < *hold_ms)
-                    });
-                    motion.see(at, run, &mut edges);
+                    self.watch.see_run(at, run, &mut edges);
                 }
             }
-            (Watch::Counts(pace), None) => {
-                if is_good {
-                    pace.see(at, Some(parts), &mut edges);
-                } else if inbox.count_failed {
-                    pace.see(at, None, &mut edges);
-                }
-            }
+            None if is_good => self.watch.see_parts(at, Some(parts), &mut edges),
+            None if inbox.count_failed => self.watch.see_parts(at, None, &mut edges),
+            None => {}
         }
         if is_good {
             self.last_good = Some(at);
@@ -473,6 +555,13 @@ impl Seen {
         }
     }
 
+    /// While the state signal says set-up, a machine that turns makes no parts.
+    fn mask(&self, inbox: &mut Inbox) {
+        if self.mode.shown().is_some_and(|(class, _)| *class == Class::Changeover) {
+            inbox.run = inbox.run.map(|run| run.map(|_| false));
+        }
+    }
+
     /// A failed read of the state code leaves what it said last.
     fn watch_state(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, inbox: &Inbox, at: Stamp) {
         let (Some(state), Some(Some(code))) = (&rules.state, inbox.state) else { return };
@@ -482,9 +571,9 @@ impl Seen {
                 format!("state code {code} stands in no list of [machine.states]: a stop under it is unassigned");
             desk.notice(Some(&rules.id), "state_unmapped", notice::Severity::Warning, text);
         }
-        let said = self.mode.settled();
+        let said = self.mode.settled().copied();
         self.mode.see(mode_rule(rules), at, class.unwrap_or(Class::Unassigned));
-        if self.mode.settled() != said {
+        if self.mode.settled().copied() != said {
             self.refresh_parting(desk, rules, at);
         }
     }
@@ -492,7 +581,8 @@ impl Seen {
     /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other. Neither while
     /// a run waits for its confirmation, nor for parts that came when nobody looked: then the signal says nothing else.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
-        if parts == 0 || !self.stands(desk, rules) {
+        let is_set_up = self.mode.settled().is_some_and(|(class, _)| *class == Class::Changeover);
+        if parts == 0 || is_set_up || !self.stands(desk, rules) {
             return;
         }
         let Some(came) = &mut self.while_stopped else { return };
@@ -513,6 +603,7 @@ impl Seen {
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
             stop::edge(desk, rules, &self.around(), edge);
+            self.review(desk, rules, edge.at);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -521,7 +612,7 @@ impl Seen {
 
     fn open_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
         if let Some(due) = self.due
-            && self.horizon(now) >= due
+            && self.watch.horizon(now) >= due
         {
             stop::open_downtime(desk, rules, &self.around(), due);
             self.due = None;
@@ -539,20 +630,22 @@ impl Seen {
             }
             stop::split(desk, rules, &self.around(), parting, until);
             self.refresh_due(desk, rules);
+            self.refresh_parting(desk, rules, desk.now);
         }
     }
 
     fn holds_until(&self, rules: &MachineRules, parting: &Parting, until: Stamp) -> bool {
         let held = match parting.cause {
             Cause::Signal(_) => self.mode.horizon(mode_rule(rules), until),
-            Cause::Fault(_) => until,
+            Cause::Fault(_) | Cause::Length => until,
         };
         held.min(until) >= parting.due
     }
 
     /// What may split the open stop: a fault before the state signal.
     fn refresh_parting(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
-        if rules.state.is_none() && self.later_fault.is_none() && self.parting.is_none() {
+        let is_never = rules.state.is_none() && rules.split_after_ms.is_none();
+        if is_never && self.later_fault.is_none() && self.parting.is_none() {
             return;
         }
         self.parting = None;
@@ -568,11 +661,14 @@ impl Seen {
         let signal = open.signal;
         self.later_fault = self.later_fault.filter(|(_, code)| stop::splits(desk, rules, *code));
         if let Some((at, code)) = self.later_fault {
-            let at = at.max(current.since);
+            let at = at.max(current.moved);
             let due = self.due.unwrap_or(at).max(at.plus(1));
             self.parting = Some(Parting { at, due, cause: Cause::Fault(code) });
-        } else if let Some(said) = self.mode.settled().filter(|(class, _)| signal != Some(*class)) {
+        } else if let Some(said) = self.mode.settled().copied().filter(|(class, _)| signal != Some(*class)) {
             self.parting = stop::signal(desk, rules, || self.around(), said, now);
+        }
+        if self.parting.is_none() {
+            self.parting = stop::too_long(desk, rules);
         }
     }
 
@@ -582,10 +678,7 @@ impl Seen {
             self.operands.fill(Held::default());
             self.mode.miss();
             let mut edges = std::mem::take(&mut desk.edges);
-            match &mut self.watch {
-                Watch::Signal { motion, .. } => motion.miss(away_since, &mut edges),
-                Watch::Counts(pace) => pace.miss(away_since, &mut edges),
-            }
+            self.watch.miss(away_since, &mut edges);
             self.enter(desk, rules, edges);
         }
     }
@@ -594,10 +687,7 @@ impl Seen {
     fn ran_through(&self, desk: &Desk<'_>, rules: &MachineRules, inbox: &Inbox, parts: i64, at: Stamp) -> bool {
         let Some((ideal, machine)) = rules.ideal.zip(desk.known.machines.get(&rules.id)) else { return false };
         let [.., before, gap] = machine.book.intervals.as_slice() else { return false };
-        let runs = match self.watch {
-            Watch::Signal { .. } => inbox.run == Some(Some(true)),
-            Watch::Counts(_) => true,
-        };
+        let runs = self.watch.is_by_counts() || inbox.run == Some(Some(true));
         let ran = before.going == Going::Running && gap.going == Going::Unknown;
         ran && runs && parts > 0 && ideal.time_ms(parts) >= at.since(gap.from) - ideal.cycle_ms()
     }
@@ -606,7 +696,7 @@ impl Seen {
         stop::Around {
             fault: self.fault,
             first_fault: self.first_fault,
-            signal: self.mode.settled().map(|(class, _)| class),
+            signal: self.mode.settled().map(|(class, _)| *class),
             parts_in_gap: self.parts_in_gap,
             counts: *self.parts.counts(),
             raw: self.parts.raw(),
@@ -614,47 +704,20 @@ impl Seen {
     }
 
     fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
-        self.due = desk.known.machines.get(&rules.id).and_then(stop::due);
+        self.due = desk.known.machines.get(&rules.id).and_then(|machine| stop::due(rules, machine));
     }
 
     fn shows_good(&self, inbox: &Inbox) -> bool {
-        match self.watch {
-            Watch::Signal { .. } => matches!(inbox.run, Some(Some(_))),
-            Watch::Counts(_) => !inbox.raws.is_empty() && !inbox.count_failed,
+        if self.watch.is_by_counts() {
+            !inbox.raws.is_empty() && !inbox.count_failed
+        } else {
+            matches!(inbox.run, Some(Some(_)))
         }
     }
 
     fn stands(&self, desk: &Desk<'_>, rules: &MachineRules) -> bool {
         let machine = desk.known.machines.get(&rules.id);
         machine.is_some_and(|machine| machine.book.open_stop().is_some_and(|stop| stop.counts_in != CountsIn::None))
-    }
-
-    fn is_blind(&self) -> bool {
-        match &self.watch {
-            Watch::Signal { motion, .. } => motion.is_blind(),
-            Watch::Counts(pace) => pace.is_blind(),
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        match &self.watch {
-            Watch::Signal { motion, .. } => motion.is_stopping(),
-            Watch::Counts(pace) => pace.is_stopping(),
-        }
-    }
-
-    fn is_starting(&self) -> bool {
-        match &self.watch {
-            Watch::Signal { motion, .. } => motion.is_starting(),
-            Watch::Counts(_) => false,
-        }
-    }
-
-    fn horizon(&self, now: Stamp) -> Stamp {
-        match &self.watch {
-            Watch::Signal { motion, .. } => motion.horizon(now),
-            Watch::Counts(pace) => pace.horizon(now),
-        }
     }
 }
 
@@ -672,4 +735,13 @@ fn held(rules: &MachineRules, marks: &BTreeMap<String, Held>) -> Vec<Held> {
 
 fn mode_rule(rules: &MachineRules) -> ModeRule {
     ModeRule { debounce_ms: rules.debounce_ms, no_data_ms: rules.no_data_ms }
+}
+
+/// An order or product as a PLC names it; empty or 0 for none.
+fn name(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()),
+        other => other.as_int().filter(|number| *number != 0).map(|number| number.to_string()),
+    }
+    .filter(|name| !name.is_empty())
 }

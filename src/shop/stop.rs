@@ -6,14 +6,17 @@ use super::{
     rules::{MachineRules, ReasonRule},
 };
 use crate::{
-    books::book::state_of,
+    books::{
+        Cell, Hours,
+        book::{self, state_of},
+    },
     event::{
         Event, Stamp,
         id::Role,
         part::{Counts, Raw},
         stop::{
-            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Numbered, Observed, Reason, Split,
-            State, StateChange, Stop,
+            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Inferred, Numbered, Observed, Reason,
+            Split, State, StateChange, Stop,
         },
     },
     signal::motion::Edge,
@@ -57,39 +60,60 @@ pub enum Cause {
     Signal(Class),
     /// The first fault of a stop that was external or changeover so far.
     Fault(i64),
+    /// It has lasted so long that its parts may have reasons of their own.
+    Length,
 }
 
 /// The machine changed between going, standing and unknown.
 pub fn edge(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, edge: Edge) {
     let (current, open) = remembered(desk, rules);
     // A stop that a gap interrupts and that is over after it ended where the gap began.
-    let end = current.filter(|current| current.going == Going::Unknown).map_or(edge.at, |current| current.since);
+    let end = current.filter(|current| current.going == Going::Unknown).map_or(edge.at, |current| current.moved);
     // Within one poll, unless polls were missed around it.
     let unseen_ms = edge.after.filter(|_| end == edge.at).map_or(0, |after| edge.at.since(after));
     let blur_ms = if unseen_ms > 2 * rules.poll_ms { unseen_ms } else { rules.poll_ms };
     match edge.to {
         Going::Unknown => {
             let stop = open.map(|stop| measured(desk, rules, stop, edge.at));
-            tell_state(desk, rules, around, edge, stop, None);
+            tell_state(desk, rules, around, edge, edge.at, stop, None);
         }
         Going::Running => {
             let ended = open.map(|stop| end_stop(desk, rules, around, stop, end, blur_ms));
-            tell_state(desk, rules, around, edge, None, ended.clone());
+            tell_state(desk, rules, around, edge, edge.at, None, ended.clone());
             tell_closed(desk, rules, ended);
         }
         Going::Still => match open {
-            Some(stop) if !around.parts_in_gap => tell_state(desk, rules, around, edge, Some(stop), None),
+            Some(stop) if !around.parts_in_gap => {
+                tell_state(desk, rules, around, edge, edge.at, Some(stop), None);
+            }
             open => {
                 let ended = open.map(|stop| end_stop(desk, rules, around, stop, end, rules.poll_ms));
                 let is_start_seen = current.is_some_and(|current| current.going == Going::Running);
                 let stop = new_stop(desk, rules, around, edge.at, is_start_seen.then_some(blur_ms));
-                tell_state(desk, rules, around, edge, Some(stop), ended.clone());
+                tell_state(desk, rules, around, edge, edge.at, Some(stop), ended.clone());
                 tell_closed(desk, rules, ended);
                 if rules.open_at_fault && around.first_fault != 0 {
                     open_downtime(desk, rules, around, edge.at);
                 }
             }
         },
+    }
+    restate(desk, rules, around, edge.at, desk.now);
+}
+
+/// The calendar's edges in `(from, to]` may each make the state another.
+pub fn restate(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, from: Stamp, to: Stamp) {
+    let mut at = rules.calendar.slot(from).to;
+    while at <= to {
+        let (Some(current), open) = remembered(desk, rules) else { return };
+        let slot = rules.calendar.slot(at);
+        let stop = open.filter(|_| current.going == Going::Still);
+        if book::state(current.going, slot.hours, stop.as_ref()) != current.state {
+            let stop = stop.map(|stop| measured(desk, rules, stop, at));
+            let edge = Edge { to: current.going, at, after: None };
+            tell_state(desk, rules, around, edge, current.moved, stop, None);
+        }
+        at = slot.to;
     }
 }
 
@@ -151,8 +175,24 @@ pub fn signal(
     if open.class == class || (class == Class::Unassigned && open.fault.is_some()) {
         return None;
     }
-    let at = since.max(current.since);
-    Some(Parting { at, due: at.plus(open.short_stop_ms.max(1)), cause: Cause::Signal(class) })
+    Some(parting(rules, open, since.max(current.moved), Cause::Signal(class)))
+}
+
+/// When and where `cause`, since `at`, splits the open stop: once its second part is a downtime of its own.
+pub fn parting(rules: &MachineRules, open: &Stop, at: Stamp, cause: Cause) -> Parting {
+    Parting { at, due: rules.calendar.after_planned(at, open.short_stop_ms.max(1)), cause }
+}
+
+/// When the open downtime has lasted so long that it is split.
+pub fn too_long(desk: &Desk<'_>, rules: &MachineRules) -> Option<Parting> {
+    let machine = desk.known.machines.get(&rules.id)?;
+    let (open, longest_ms) = (machine.book.open_stop()?, rules.split_after_ms?);
+    open.downtime?;
+    let current = machine.current.filter(|current| current.going == Going::Still)?;
+    let so_far = measured(desk, rules, open.clone(), current.moved.max(open.from));
+    let from = current.moved.max(open.started_at);
+    let at = rules.calendar.after_planned(from, (longest_ms - so_far.duration_ms).max(1));
+    Some(Parting { at, due: at, cause: Cause::Length })
 }
 
 /// Splits the open stop: two downtimes of one stop, the second with an id and a number of its own.
@@ -162,6 +202,7 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
     let (fault, signal) = match cause {
         Cause::Signal(class) => (None, Some(class)),
         Cause::Fault(code) => (Some(Fault { code, others: Vec::new() }), first.signal),
+        Cause::Length => (first.fault.clone(), first.signal),
     };
     // Nobody saw it stand before: no part of it, but the stop as a whole.
     if measured(desk, rules, first.clone(), at).duration_ms == 0 {
@@ -179,15 +220,17 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
     };
     let mut second = Stop {
         split: Some(Split { downtime_id: desk.mint(Role::Downtime, at), from: first.downtime_id() }),
-        started_at: at,
+        from: at,
+        started_at: rules.calendar.planned_from(at).unwrap_or(at),
         uncertainty_ms: Some(blur_ms),
-        shift: desk.rules.calendar.day(at).id,
-        reason: None,
+        reason: first.reason.clone().filter(|_| cause == Cause::Length),
+        inferred: None,
         fault,
         signal,
         flags: Vec::new(),
         ..first.clone()
     };
+    place(desk, rules, &mut second);
     let last = desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number);
     second.downtime = Some(Numbered { number: last + 1, revision: 1 });
     judge(desk, rules, &mut second);
@@ -199,24 +242,28 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
         downtime.revision += 1;
     }
     let edge = Edge { to: Going::Still, at, after: None };
-    tell_state(desk, rules, around, edge, Some(second.clone()), Some(first.clone()));
+    tell_state(desk, rules, around, edge, at, Some(second.clone()), Some(first.clone()));
     tell_downtime(desk, rules, Change::Closed, first);
     tell_downtime(desk, rules, Change::Opened, second);
 }
 
-/// When the stop that stands open reaches `short_stop`, if it goes on standing.
-pub fn due(machine: &Machine) -> Option<Stamp> {
+/// When the stop that stands open reaches `short_stop`, if it goes on standing; at once where a fault opens it, but not
+/// before planned hours begin.
+pub fn due(rules: &MachineRules, machine: &Machine) -> Option<Stamp> {
     let current = machine.current.filter(|current| current.going == Going::Still)?;
     let stop = machine.book.open_stop().filter(|stop| stop.downtime.is_none() && stop.counts_in != CountsIn::None)?;
-    let pieces = machine.book.pieces(stop.started_at, current.since);
-    let stood_ms: i64 = pieces.filter(|piece| piece.going != Going::Unknown).map(|piece| piece.ms()).sum();
-    Some(current.since.plus((stop.short_stop_ms - stood_ms).max(0)))
+    let mut so_far = stop.clone();
+    machine.book.measure(&mut so_far, current.moved, &rules.calendar);
+    let is_late = rules.open_at_fault && stop.fault.is_some() && current.moved < stop.started_at;
+    let needed_ms = if is_late { 0 } else { stop.short_stop_ms };
+    let from = current.moved.max(stop.started_at);
+    Some(rules.calendar.after_planned(from, (needed_ms - so_far.duration_ms).max(0)))
 }
 
 /// The open stop has become a downtime, as known until `until`.
 pub fn open_downtime(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: Stamp) {
     let (Some(current), Some(stop)) = remembered(desk, rules) else { return };
-    if stop.downtime.is_none() && stop.counts_in != CountsIn::None {
+    if stop.downtime.is_none() && stop.counts_in != CountsIn::None && stop.started_at <= until {
         number(desk, rules, around, stop, current, until);
     }
 }
@@ -225,16 +272,16 @@ pub fn open_downtime(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around,
 fn tell_again(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, until: Stamp) {
     let (Some(current), _) = remembered(desk, rules) else { return };
     let mut stop = measured(desk, rules, stop, until);
-    let edge = Edge { to: current.going, at: current.since, after: None };
+    let is_told = stop.downtime.is_some();
+    let now = book::state(current.going, rules.calendar.slot(current.since).hours, Some(&stop));
+    if !is_told || (now != current.state && current.going == Going::Still) {
+        let edge = Edge { to: current.going, at: current.since, after: None };
+        tell_state(desk, rules, around, edge, current.moved, Some(stop.clone()), None);
+    }
     if let Some(downtime) = &mut stop.downtime {
         downtime.revision += 1;
-        if state_of(&stop) != current.state && current.going == Going::Still {
-            tell_state(desk, rules, around, edge, Some(stop.clone()), None);
-        }
         tell_downtime(desk, rules, Change::Updated, stop);
-        return;
     }
-    tell_state(desk, rules, around, edge, Some(stop), None);
 }
 
 fn number(
@@ -248,16 +295,11 @@ fn number(
     let mut stop = measured(desk, rules, stop, until);
     let last = desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number);
     stop.downtime = Some(Numbered { number: last + 1, revision: 1 });
+    place(desk, rules, &mut stop);
     judge(desk, rules, &mut stop);
     if current.going == Going::Still {
-        tell_state(
-            desk,
-            rules,
-            around,
-            Edge { to: Going::Still, at: current.since, after: None },
-            Some(stop.clone()),
-            None,
-        );
+        let edge = Edge { to: Going::Still, at: current.since, after: None };
+        tell_state(desk, rules, around, edge, current.moved, Some(stop.clone()), None);
     }
     tell_downtime(desk, rules, Change::Opened, stop.clone());
     stop
@@ -270,6 +312,10 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
         stop.duration_ms > 0 && stop.duration_ms >= stop.short_stop_ms && stop.counts_in != CountsIn::None;
     if let (None, true, (Some(current), _)) = (stop.downtime, is_downtime, remembered(desk, rules)) {
         stop = number(desk, rules, around, stop, current, end);
+    }
+    // It never stood in planned hours.
+    if stop.started_at >= end {
+        stop.started_at = stop.from;
     }
     stop.ended_at = Some(end);
     stop.observed.ended_at = Some(end);
@@ -285,7 +331,8 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, u
         stop_id: desk.mint(Role::Stop, at),
         split: None,
         downtime: None,
-        started_at: at,
+        from: at,
+        started_at: rules.calendar.planned_from(at).unwrap_or(at),
         ended_at: None,
         observed: Observed { started_at: at, ended_at: None },
         short_stop_ms: rules.short_stop_ms,
@@ -295,7 +342,11 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, u
         clock_adjust_ms: 0,
         uncertainty_ms,
         shares: Vec::new(),
-        shift: desk.rules.calendar.day(at).id,
+        shift: String::new(),
+        order: None,
+        product: None,
+        lot: None,
+        inferred: inferred(desk, rules, around, at),
         class: Class::Unassigned,
         signal: around.signal,
         counts_in: CountsIn::Availability,
@@ -303,8 +354,54 @@ fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, u
         fault: (around.first_fault != 0).then(|| Fault { code: around.first_fault, others: Vec::new() }),
         flags: if uncertainty_ms.is_some() { Vec::new() } else { vec!["start_not_seen".to_owned()] },
     };
+    place(desk, rules, &mut stop);
     judge(desk, rules, &mut stop);
     stop
+}
+
+/// The shift and order that a stop begins in.
+fn place(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
+    let calendar = &rules.calendar;
+    stop.shift = calendar.slot(stop.started_at).shift.unwrap_or_else(|| calendar.day(stop.started_at).id);
+    let machine = desk.known.machines.get(&rules.id);
+    let order = machine.and_then(|machine| machine.book.order_at(stop.started_at));
+    stop.order = order.map(|order| order.order.clone());
+    stop.product = order.and_then(|order| order.product.clone());
+    stop.lot = order.and_then(|order| order.lot.clone());
+}
+
+/// What is concluded of a stop that begins at `at` and that nothing else names.
+fn inferred(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) -> Option<Inferred> {
+    let book = &desk.known.machines.get(&rules.id)?.book;
+    let Some(order) = book.order_at(at) else { return rules.order_required.then_some(Inferred::NoOrder) };
+    let begun = book.assignments.iter().rev().find(|assignment| assignment.from <= at)?;
+    let is_first_part_due = book.counts_before(begun.from).0.total == around.counts.total;
+    let before = || products_before(book, begun.from).next();
+    (is_first_part_due
+        && before().is_some_and(|before| Some(before) != order.product.as_ref())
+        && order.product.is_some())
+    .then_some(Inferred::Changeover)
+}
+
+/// The products that were made before `at`, the last one first.
+fn products_before(book: &book::Book, at: Stamp) -> impl Iterator<Item = &String> {
+    let before = book.assignments.iter().rev().filter(move |assignment| assignment.from < at);
+    before.filter_map(|assignment| assignment.order.as_ref()?.product.as_ref())
+}
+
+/// An order begins at `at`: a stop that began after the order before it ended is set-up, if the product is another.
+pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) {
+    let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
+    let Some(book) = desk.known.machines.get(&rules.id).map(|machine| &machine.book) else { return };
+    let product = book.order_at(at).and_then(|order| order.product.as_ref());
+    let ended = book.assignments.iter().rev().find(|assignment| assignment.from < at && assignment.order.is_none());
+    let is_between = ended.is_some_and(|ended| ended.from <= stop.from);
+    let is_other = product.is_some() && products_before(book, at).next().is_some_and(|before| Some(before) != product);
+    if is_between && is_other && stop.fault.is_none() && stop.reason.is_none() && stop.inferred.is_none() {
+        stop.inferred = Some(Inferred::Changeover);
+        judge(desk, rules, &mut stop);
+        tell_again(desk, rules, around, stop, desk.now);
+    }
 }
 
 /// Gives a stop its reason, class and place in the OEE sum.
@@ -315,13 +412,18 @@ fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
         let text = reason.text.clone();
         stop.reason = Some(Reason { code: reason.code.clone(), text, by: "plc".to_owned(), at: desk.now });
     }
-    stop.class = class_of(reason, fault, stop.signal);
-    let convention = desk.rules.convention;
-    stop.counts_in = match reason.and_then(|reason| reason.counts_in) {
-        Some(counts_in) => counts_in,
-        None if state_of(stop) == State::ShortStop => convention.short_stop(),
-        None => convention.counts_in(stop.class),
+    let named = class_of(reason, fault, stop.signal);
+    stop.class = match stop.inferred.filter(|_| named == Class::Unassigned && fault.is_none()) {
+        Some(Inferred::Changeover) => Class::Changeover,
+        Some(Inferred::NoOrder) => Class::External,
+        None => named,
     };
+    let cell = match stop.class {
+        _ if state_of(stop) == State::ShortStop => Cell::ShortStop,
+        Class::External if named == Class::Unassigned => Cell::NoOrder,
+        class => Cell::from(class),
+    };
+    stop.counts_in = reason.and_then(|reason| reason.counts_in).unwrap_or_else(|| desk.rules.oee.counts_in(cell));
 }
 
 /// The reason that a fault code names.
@@ -342,11 +444,11 @@ fn class_of(reason: Option<&ReasonRule>, fault: Option<i64>, signal: Option<Clas
 
 fn measured(desk: &Desk<'_>, rules: &MachineRules, mut stop: Stop, until: Stamp) -> Stop {
     if let Some(machine) = desk.known.machines.get(&rules.id) {
-        machine.book.measure(&mut stop, until, &desk.rules.calendar);
+        machine.book.measure(&mut stop, until, &rules.calendar);
     }
     // Not a stop at all: a downtime that turns out so is void.
     if stop.counts_in == CountsIn::None {
-        (stop.duration_ms, stop.unknown_ms) = (0, 0);
+        (stop.duration_ms, stop.excluded_ms, stop.unknown_ms) = (0, 0, 0);
         stop.shares.clear();
     }
     stop
@@ -359,33 +461,35 @@ fn remembered(desk: &Desk<'_>, rules: &MachineRules) -> (Option<Current>, Option
     }
 }
 
+/// The machine is as `edge` says since `moved`; `edge.at` is since when its state is what it is.
 fn tell_state(
     desk: &mut Desk<'_>,
     rules: &MachineRules,
     around: &Around,
     edge: Edge,
+    moved: Stamp,
     stop: Option<Stop>,
     ended: Option<Stop>,
 ) {
-    let state = match (edge.to, &stop) {
-        (Going::Unknown, _) => State::Unknown,
-        (Going::Still, Some(stop)) => state_of(stop),
-        (Going::Running | Going::Still, _) => State::Running,
-    };
-    let previous = desk.known.machines.get(&rules.id).and_then(|machine| machine.current).map(|current| current.state);
-    let provisional =
-        edge.to == Going::Still && state != State::Running && stop.as_ref().is_some_and(|stop| stop.downtime.is_none());
+    let hours = rules.calendar.slot(edge.at).hours;
+    let state = book::state(edge.to, hours, stop.as_ref());
+    let known = desk.known.machines.get(&rules.id);
+    let previous = known.and_then(|machine| machine.current).map(|current| current.state);
+    let is_stop = edge.to == Going::Still && state != State::Running && hours == Hours::Planned;
+    let provisional = is_stop && stop.as_ref().is_some_and(|stop| stop.downtime.is_none());
     desk.tell(Event::Stop(StopEvent::State(Box::new(StateChange {
         machine: rules.id.clone(),
         state,
         previous,
         going: edge.to,
         since: edge.at,
+        moved,
         at: desk.now,
         provisional,
         stop,
         ended,
         fault: around.fault,
+        order: known.and_then(|machine| machine.order.as_ref()).map(|(_, order)| order.order.clone()),
         counts: around.counts,
         raw: around.raw.clone(),
     }))));

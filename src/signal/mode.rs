@@ -1,57 +1,67 @@
-//! State codes in, the class of a stop that they name out: debounced and dated from its first sample, like the run signal.
+//! What a point names in (the class of a stop, an order), what it has settled on out: debounced and dated from its first
+//! sample, like the run signal.
 
-use crate::event::{Stamp, stop::Class};
+use crate::event::Stamp;
 use serde::{Deserialize, Serialize};
 
-/// How long a class must hold, and what silence means. Milliseconds.
+/// How long a name must hold, and what silence means. Milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModeRule {
-    /// A class must hold so long.
+    /// A name must hold so long.
     pub debounce_ms: i64,
     /// Across a longer silence nothing holds; `None`: a reading holds until the next.
     pub no_data_ms: Option<i64>,
 }
 
-/// The state signal of one machine, as far as it was seen. Its serial form is a mark.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Mode {
-    settled: Option<(Class, Stamp)>,
-    /// A class that differs from what is settled, and since when.
-    candidate: Option<(Class, Stamp)>,
+/// What a point of one machine names, as far as it was seen. Its serial form is a mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mode<T> {
+    settled: Option<(T, Stamp)>,
+    /// A name that differs from what is settled, and since when.
+    candidate: Option<(T, Stamp)>,
     last_look: Option<Stamp>,
 }
 
-impl Mode {
+impl<T> Default for Mode<T> {
+    fn default() -> Mode<T> {
+        Mode { settled: None, candidate: None, last_look: None }
+    }
+}
+
+impl<T: Clone + PartialEq> Mode<T> {
     /// What it says, and since when.
-    pub fn settled(&self) -> Option<(Class, Stamp)> {
-        self.settled
+    pub fn settled(&self) -> Option<&(T, Stamp)> {
+        self.settled.as_ref()
     }
 
-    /// A good look at the code.
-    pub fn see(&mut self, rule: ModeRule, at: Stamp, class: Class) {
+    /// What the last look showed.
+    pub fn shown(&self) -> Option<&(T, Stamp)> {
+        self.candidate.as_ref().or(self.settled.as_ref())
+    }
+
+    /// A good look at the point.
+    pub fn see(&mut self, rule: ModeRule, at: Stamp, name: T) {
         let silent_ms = self.last_look.replace(at).map_or(0, |last| at.since(last));
         if rule.no_data_ms.is_some_and(|no_data_ms| silent_ms > no_data_ms) {
             self.candidate = None;
-            self.settled = self.settled.map(|(class, _)| (class, at));
+            self.settled = self.settled.take().map(|(held, _)| (held, at));
         }
-        let Some((held, _)) = self.settled else {
-            self.settled = Some((class, at));
+        let Some((held, _)) = &self.settled else {
+            self.settled = Some((name, at));
             return;
         };
-        match self.candidate {
+        match self.candidate.take() {
             // A look that contradicts the candidate comes late enough to confirm it, or ends it.
-            Some((other, since)) if other != class => {
-                self.candidate = None;
+            Some((other, since)) if other != name => {
                 if at.since(since) >= rule.debounce_ms {
                     self.settled = Some((other, since));
-                    self.candidate = Some((class, at));
-                } else if class != held {
-                    self.candidate = Some((class, at));
+                    self.candidate = Some((name, at));
+                } else if name != *held {
+                    self.candidate = Some((name, at));
                 }
             }
-            None if class != held => self.candidate = Some((class, at)),
-            Some(_) | None => {}
+            None if name != *held => self.candidate = Some((name, at)),
+            kept => self.candidate = kept,
         }
         self.confirm(rule, at);
     }
@@ -80,19 +90,19 @@ impl Mode {
 
     /// When a tick could change something.
     pub fn next_wake(&self, rule: ModeRule) -> Stamp {
-        let candidate = self.candidate.filter(|_| rule.no_data_ms.is_none());
+        let candidate = self.candidate.as_ref().filter(|_| rule.no_data_ms.is_none());
         candidate.map_or(Stamp::MAX, |(_, since)| since.plus(rule.debounce_ms))
     }
 
     /// Up to when it is certain that what is settled held.
     pub fn horizon(&self, rule: ModeRule, now: Stamp) -> Stamp {
         let looked = if rule.no_data_ms.is_none() { now } else { self.last_look.unwrap_or(Stamp::MIN).min(now) };
-        self.candidate.map_or(looked, |(_, since)| since.min(looked))
+        self.candidate.as_ref().map_or(looked, |(_, since)| looked.min(*since))
     }
 
     fn confirm(&mut self, rule: ModeRule, until: Stamp) {
-        if let Some((_, since)) = self.candidate
-            && until.since(since) >= rule.debounce_ms
+        if let Some((_, since)) = &self.candidate
+            && until.since(*since) >= rule.debounce_ms
         {
             self.settled = self.candidate.take();
         }

@@ -2,7 +2,7 @@
 
 use super::{Names, Time, payload};
 use crate::event::{
-    Event, Told,
+    Event, Told, order,
     stop::{self, Change},
 };
 use serde::Serialize;
@@ -51,6 +51,18 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
             told.id.to_string(),
             payload::production::data(about, event),
         ),
+        Event::Order(order) => {
+            let kind = match order.change {
+                order::Change::Started => "andon.order.started.v1",
+                order::Change::Ended => "andon.order.ended.v1",
+            };
+            let subject = format!("{}/{}", order.machine, order.order.order);
+            seal(names, told, kind, subject, payload::order::data(about, order))
+        }
+        Event::Shift(stated) => {
+            let subject = format!("{}/{}", stated.machine, stated.id);
+            seal(names, told, "andon.shift.stated.v1", subject, payload::shift::data(about, stated))
+        }
         Event::Notice(notice) => {
             seal(names, told, "andon.notice.raised.v1", told.id.to_string(), payload::notice::data(about, notice))
         }

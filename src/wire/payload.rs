@@ -2,8 +2,10 @@
 
 pub mod downtime;
 pub mod notice;
+pub mod order;
 pub mod picture;
 pub mod production;
 pub mod report;
+pub mod shift;
 pub mod state;
 pub mod window;

@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Counting, Ideal, Measure, Window},
+    books::{Book, Calendar, Convention, Counting, Ideal, window::window as measured},
     event::{
         Event, Told,
         id::{Role, mint},
@@ -21,6 +21,7 @@ use crate::{
             StateChange, Stop,
         },
         topic_key,
+        window::Window,
     },
     shop::{
         Input, Known, Marks, Rules, Shop,
@@ -83,6 +84,7 @@ fn stop(revision: u64, until: i64) -> Stop {
         stop_id: mint(GATEWAY, 1, 41, Role::Stop, at(STOPS)),
         split: None,
         downtime: (revision > 0).then_some(Numbered { number: 42, revision }),
+        from: at(STOPS),
         started_at: at(STOPS),
         ended_at: None,
         observed: Observed { started_at: at(STOPS), ended_at: None },
@@ -94,6 +96,10 @@ fn stop(revision: u64, until: i64) -> Stop {
         uncertainty_ms: Some(200),
         shares: vec![Share { shift: "2026-11-23".to_owned(), order: None, duration_ms: until - STOPS, unknown_ms: 0 }],
         shift: "2026-11-23".to_owned(),
+        order: None,
+        product: None,
+        lot: None,
+        inferred: None,
         class: Class::Failure,
         signal: None,
         counts_in: CountsIn::Availability,
@@ -152,11 +158,13 @@ fn state_changed() -> Event {
         previous: Some(State::Running),
         going: Going::Still,
         since: at(STOPS),
+        moved: at(STOPS),
         at: at(STOPS + 1000),
         provisional: true,
         stop: Some(stop(0, STOPS)),
         ended: None,
         fault: 12,
+        order: None,
         counts: counts(),
         raw: raw(),
     })))
@@ -176,6 +184,7 @@ fn production() -> Event {
         to: at(3_600_000),
         counts: counts(),
         raw: raw(),
+        order: None,
         why: Why::Edge,
     }))
 }
@@ -547,6 +556,7 @@ fn live_state(stop: Option<&Stop>) -> Value {
         state: Some((state, at(STOPS), false)),
         stop,
         fault: stop.and_then(|stop| stop.fault.as_ref()).map_or(0, |fault| fault.code),
+        order: None,
         counts: &counts,
         speed: Some(58.5),
     };
@@ -599,7 +609,7 @@ fn the_picture_of_a_state() {
     "#]],
     );
     let (names, counts) = (names(), Counts::default());
-    let never = Live { state: None, stop: None, fault: 0, counts: &counts, speed: None };
+    let never = Live { state: None, stop: None, fault: 0, order: None, counts: &counts, speed: None };
     let never = shown(&picture::state(at(DECIDED), names.about(Some(MACHINE)), &never));
     golden_beside(
         &live_state(None),
@@ -636,18 +646,20 @@ fn the_picture_of_a_downtime_is_its_record_or_null() {
 /// A minute: it runs, stands for twenty seconds, runs again.
 fn minute() -> Window {
     let ended_at = Some(at(50_000));
-    let stop = Stop { started_at: at(30_000), ended_at, duration_ms: 20_000, ..stop(2, RUNS) };
+    let stop = Stop { from: at(30_000), started_at: at(30_000), ended_at, duration_ms: 20_000, ..stop(2, RUNS) };
     let change = |going, since, stop: Option<&Stop>, ended, total| StateChange {
         machine: MACHINE.to_owned(),
         state: if going == Going::Still { State::Down } else { State::Running },
         previous: None,
         going,
         since: at(since),
+        moved: at(since),
         at: at(since),
         provisional: false,
         stop: stop.cloned(),
         ended,
         fault: 0,
+        order: None,
         counts: Counts { total, good: total - total / 20, reject: total / 20, ..Counts::default() },
         raw: raw(),
     };
@@ -660,22 +672,20 @@ fn minute() -> Window {
         book.apply(&Event::Stop(stop::Event::State(Box::new(change))));
     }
     let latest = Counts { total: 28, good: 27, reject: 1, ..Counts::default() };
-    let by = Measure {
-        convention: Convention::OeeCom,
-        ideal: Ideal::new(1000, 1),
-        counting: Counting::Read,
-        as_of: at(60_000),
-        latest: Some(&latest),
-    };
-    Window::of(&book, at(0), at(60_000), &by).unwrap()
+    let rules = rules();
+    let by = rules.measure(&rules.machines[0], Counting::Read, at(60_000), Some(&latest));
+    measured(&book, at(0), at(60_000), &by).unwrap()
 }
+
+const DAY: window::Which<'_> =
+    window::Which { window: "day", id: "2026-11-23", machine: Some(MACHINE), line: Some("line-2"), revision: 1 };
 
 fn report(window: &Window) -> Value {
     shown(&Report {
         convention: "oee.com",
         timezone: "Europe/Berlin",
         as_of_sequence: 46,
-        windows: vec![window::data("day", "2026-11-23", MACHINE, "line-2", window)],
+        windows: vec![window::data(DAY, window)],
     })
 }
 
@@ -776,8 +786,8 @@ fn a_report() {
 #[test]
 fn the_picture_of_the_oee_holds_the_windows_of_the_report() {
     let (names, minute) = (names(), minute());
-    let day = window::data("day", "2026-11-23", MACHINE, "line-2", &minute);
-    let mut picture = shown(&picture::oee(at(DECIDED), names.about(Some(MACHINE)), "oee.com", Some(day), None));
+    let day = window::data(DAY, &minute);
+    let mut picture = shown(&picture::oee(at(DECIDED), names.about(Some(MACHINE)), "oee.com", Some(day), None, None));
     let shift = picture.as_object_mut().unwrap().insert("shift".to_owned(), "a window of the report".into());
     assert_eq!(shift.as_ref(), Some(&report(&minute)["windows"][0]));
     golden(
@@ -887,7 +897,9 @@ fn rules() -> Rules {
         gateway: GATEWAY.to_owned(),
         path: names().path,
         calendar: Calendar::new(TimeZone::UTC, civil::Time::midnight()),
-        convention: Convention::OeeCom,
+        oee: Convention::OeeCom.into(),
+        final_after_ms: 12 * 3_600_000,
+        products: Vec::new(),
         reasons: vec![ReasonRule {
             code: "mech.jam".to_owned(),
             text: "Material jam".to_owned(),
@@ -906,6 +918,10 @@ fn rules() -> Rules {
             counters: Counters { total: counter(1, "plc.total"), good: None, reject: counter(2, "plc.reject") },
             fault: Some(PointIx(3)),
             state: None,
+            order: None,
+            product: None,
+            order_required: false,
+            split_after_ms: None,
             debounce_ms: 1000,
             debounce_run_ms: 1000,
             short_stop_ms: 5000,
@@ -1001,7 +1017,7 @@ fn is_as_the_report_has_it(window: &Window) {
     assert!(ratios.iter().flatten().all(|ratio| ratio.is_finite()), "{kpi:?}");
     assert_eq!(kpi.availability.is_none(), window.planned_ms == 0);
     let time_ms = payload["windows"][0]["time_ms"].as_object().unwrap();
-    assert_eq!(time_ms.values().map(|ms| ms.as_i64().unwrap()).sum::<i64>(), window.calendar_ms());
+    assert_eq!(time_ms.values().map(|ms| ms.as_i64().unwrap()).sum::<i64>(), window.calendar_ms);
 }
 
 proptest! {
@@ -1025,15 +1041,9 @@ proptest! {
         }
         let machine = shop.machines().next().unwrap();
         let latest = *machine.counts();
-        let by = Measure {
-            convention: rules.convention,
-            ideal: machine.rules.ideal,
-            counting: machine.counting(),
-            as_of: at(second * 1000),
-            latest: Some(&latest),
-        };
+        let by = rules.measure(machine.rules, machine.counting(), at(second * 1000), Some(&latest));
         for hour in rules.calendar.hours(at(0), by.as_of) {
-            if let Some(window) = Window::of(&book, hour.from, hour.to, &by) {
+            if let Some(window) = measured(&book, hour.from, hour.to, &by) {
                 is_as_the_report_has_it(&window);
             }
         }

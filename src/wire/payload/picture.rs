@@ -43,6 +43,8 @@ pub struct Live<'a> {
     pub stop: Option<&'a Stop>,
     /// The fault code shown, 0 for none.
     pub fault: i64,
+    /// The order that it has.
+    pub order: Option<&'a str>,
     /// As seen.
     pub counts: &'a Counts,
     /// Parts per minute, over the last minute.
@@ -62,7 +64,7 @@ pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> impl Serialize
         downtime: number.map(|number| format!("{}/{number}", about.machine.unwrap_or_default())),
         reason: live.stop.and_then(|stop| stop.reason.as_ref()).map(Reason::from),
         fault: (live.fault != 0).then_some(live.fault),
-        order: None,
+        order: live.order,
         counts: live.counts.into(),
         speed: live.speed,
     }
@@ -85,6 +87,7 @@ pub fn oee<'a>(
     convention: &'static str,
     shift: Option<window::Data<'a>>,
     hour: Option<window::Data<'a>>,
+    order: Option<window::Data<'a>>,
 ) -> impl Serialize + 'a {
     #[derive(Serialize)]
     struct Data<'a> {
@@ -96,7 +99,7 @@ pub fn oee<'a>(
         hour: Option<window::Data<'a>>,
         order: Option<window::Data<'a>>,
     }
-    Data { at: Time(at), about, convention, shift, hour, order: None }
+    Data { at: Time(at), about, convention, shift, hour, order }
 }
 
 /// `G/status`

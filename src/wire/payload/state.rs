@@ -70,7 +70,7 @@ pub fn data<'a>(about: About<'a>, change: &'a StateChange) -> impl Serialize + '
         stop_id: stop.map(|stop| stop.stop_id),
         reason: stop.and_then(|stop| stop.reason.as_ref()).map(Reason::from),
         fault: (change.fault != 0).then_some(change.fault),
-        order: None,
+        order: change.order.as_deref(),
         counts: (&change.counts).into(),
         raw: &change.raw,
     }

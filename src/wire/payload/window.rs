@@ -1,20 +1,37 @@
 //! One window of a report, a statement or a live picture: the same fields everywhere.
 
 use crate::{
-    books::{Kpi, Loss, Window},
-    event::stop::{Class, CountsIn, State},
+    event::{
+        stop::{Class, CountsIn, State},
+        window::{IdealSource, Kpi, Loss, Window},
+    },
     wire::Time,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
+
+/// Which window it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'a> {
+    /// `shift`, `hour`, `day`, `order` or `all`.
+    pub window: &'static str,
+    /// `2026-11-23/early`
+    pub id: &'a str,
+    /// `None` for a line or the whole site.
+    pub machine: Option<&'a str>,
+    /// `None` for the whole site.
+    pub line: Option<&'a str>,
+    /// As of.
+    pub revision: u64,
+}
 
 /// A window as the world reads it.
 #[derive(Serialize)]
 pub struct Data<'a> {
     window: &'static str,
     id: &'a str,
-    machine: &'a str,
-    line: &'a str,
+    machine: Option<&'a str>,
+    line: Option<&'a str>,
     from: Time,
     to: Time,
     r#final: bool,
@@ -37,8 +54,8 @@ pub struct Data<'a> {
     restoration_ms: i64,
     repairs: i64,
     repair_ms: i64,
-    ideal_source: &'static str,
-    flags: &'a [&'static str],
+    ideal_source: IdealSource,
+    flags: &'a [String],
     losses: Vec<LossData<'a>>,
     downtimes: Vec<Share>,
 }
@@ -86,6 +103,10 @@ struct KpiData {
     nee: Option<f64>,
     teep: Option<f64>,
     coverage: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    performance_capped: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oee_capped: Option<f64>,
     mtbf_ms: Option<i64>,
     mttr_restoration_ms: Option<i64>,
     mttr_repair_ms: Option<i64>,
@@ -109,8 +130,9 @@ struct Share {
     duration_ms: i64,
 }
 
-/// The window `id` of kind `window` (`hour`, `day`, `all`) at a machine of a line.
-pub fn data<'a>(window: &'static str, id: &'a str, machine: &'a str, line: &'a str, of: &'a Window) -> Data<'a> {
+/// The figures of a window.
+pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
+    let Which { window, id, machine, line, revision } = which;
     Data {
         window,
         id,
@@ -119,17 +141,17 @@ pub fn data<'a>(window: &'static str, id: &'a str, machine: &'a str, line: &'a s
         from: Time(of.from),
         to: Time(of.to),
         r#final: of.is_final,
-        revision: 1,
+        revision,
         time_ms: States(of),
-        calendar_ms: of.calendar_ms(),
-        clock_adjust_ms: 0,
+        calendar_ms: of.calendar_ms,
+        clock_adjust_ms: of.clock_adjust_ms,
         planned_ms: of.planned_ms,
         run_ms: of.run_ms,
         down_ms: of.down_ms(),
-        outside_run_ms: 0,
+        outside_run_ms: of.outside_run_ms,
         operating_ms: of.time_in(State::Running),
-        ideal_ms: of.ideal_ms,
-        good_ideal_ms: of.good_ideal_ms,
+        ideal_ms: of.ideal_ms(),
+        good_ideal_ms: of.good_ideal_ms(),
         counts: Counts {
             total: of.counts.total,
             good: of.counts.good,
@@ -144,7 +166,7 @@ pub fn data<'a>(window: &'static str, id: &'a str, machine: &'a str, line: &'a s
         restoration_ms: of.restoration_ms,
         repairs: 0,
         repair_ms: 0,
-        ideal_source: of.ideal_source,
+        ideal_source: of.ideal_source(),
         flags: &of.flags,
         losses: of.losses.iter().map(loss).collect(),
         downtimes: of
@@ -152,7 +174,7 @@ pub fn data<'a>(window: &'static str, id: &'a str, machine: &'a str, line: &'a s
             .iter()
             .map(|share| Share {
                 downtime_id: share.downtime_id,
-                number: format!("{machine}/{}", share.number),
+                number: format!("{}/{}", share.machine, share.number),
                 revision: share.revision,
                 duration_ms: share.duration_ms,
             })
@@ -170,6 +192,8 @@ fn kpi(kpi: &Kpi) -> KpiData {
         nee: kpi.nee,
         teep: kpi.teep,
         coverage: kpi.coverage,
+        performance_capped: kpi.performance_capped,
+        oee_capped: kpi.oee_capped,
         mtbf_ms: kpi.mtbf_ms,
         mttr_restoration_ms: kpi.mttr_restoration_ms,
         mttr_repair_ms: None,
