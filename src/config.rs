@@ -7,6 +7,7 @@
 //! ```
 
 mod fault;
+mod hours;
 mod layers;
 mod meaning;
 mod mirror;

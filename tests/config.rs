@@ -1697,9 +1697,6 @@ operator = "id""#,
     andon.toml:22:1: warning: `order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet
       22 | order_required = true
          | ^^^^^^^^^^^^^^
-    andon.toml:30:3: warning: [[shift]] is read but not acted on in this release: every machine is planned to run around the clock, breaks included
-      30 | [[shift]]
-         |   ^^^^^
     andon.toml:41:1: warning: `planned` in [oee] is read but not acted on in this release: the convention counts
       41 | planned = "availability"
          | ^^^^^^^
@@ -2091,7 +2088,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
             "`order` in [[machine]]",
             "[[line]]",
             "[[product]]",
-            "[[shift]]",
             "[[work_request]]",
             "[[consumer]]",
         ]

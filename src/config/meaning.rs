@@ -68,9 +68,9 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     Some(Plan { rules, plcs, mqtt, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
 }
 
-struct Reader<'a> {
-    sources: &'a Sources,
-    faults: &'a mut Vec<Fault>,
+pub(super) struct Reader<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) faults: &'a mut Vec<Fault>,
     /// Every point by `plc.point`, also faulty ones.
     points: BTreeMap<String, Entry>,
     /// PLCs by id.
@@ -89,11 +89,23 @@ struct Entry {
 }
 
 impl<'a> Reader<'a> {
-    fn fault(&mut self, code: &'static str, span: &Range<usize>, what: String, hint: impl Into<Option<String>>) {
+    pub(super) fn fault(
+        &mut self,
+        code: &'static str,
+        span: &Range<usize>,
+        what: String,
+        hint: impl Into<Option<String>>,
+    ) {
         self.faults.push(self.sources.fault(code, span, what).hint(hint));
     }
 
-    fn warning(&mut self, code: &'static str, span: &Range<usize>, what: String, hint: impl Into<Option<String>>) {
+    pub(super) fn warning(
+        &mut self,
+        code: &'static str,
+        span: &Range<usize>,
+        what: String,
+        hint: impl Into<Option<String>>,
+    ) {
         self.faults.push(self.sources.fault(code, span, what).hint(hint).only_a_warning());
     }
 
@@ -469,11 +481,12 @@ impl<'a> Reader<'a> {
             let what = "there is no [[machine]]: points are read, nothing is derived from them".to_owned();
             self.warning("nothing-to-do", &(0..0), what, None);
         }
-        let calendar = Arc::new(calendar.clone());
-        mirror.machine.iter().filter_map(|machine| self.machine(machine, &calendar)).collect()
+        let calendars = self.calendars(mirror, calendar);
+        let machines = mirror.machine.iter().zip(calendars);
+        machines.filter_map(|(machine, calendar)| self.machine(machine, calendar)).collect()
     }
 
-    fn machine(&mut self, machine: &At<Machine>, calendar: &Arc<Calendar>) -> Option<MachineRules> {
+    fn machine(&mut self, machine: &At<Machine>, calendar: Arc<Calendar>) -> Option<MachineRules> {
         let ideal = self.ideal(&machine.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &machine.ideal_rate);
         let mut roles = Roles::default();
         let combined = machine.run.as_ref().filter(|run| expression::is_expression(run));
@@ -513,7 +526,7 @@ impl<'a> Reader<'a> {
             asset: machine.asset.as_ref().map_or_else(|| id.clone(), |asset| asset.value.clone()),
             id,
             line: machine.line.as_ref()?.0.clone(),
-            calendar: calendar.clone(),
+            calendar,
             ideal,
             run: run?,
             counters: Counters { total: counter(total), good: counter(good), reject: counter(reject) },
@@ -827,7 +840,7 @@ impl<'a> Reader<'a> {
         mirror.reason.iter().filter_map(reason_rule).collect()
     }
 
-    fn machines_known(&mut self, names: &[At<String>], mirror: &Mirror) {
+    pub(super) fn machines_known(&mut self, names: &[At<String>], mirror: &Mirror) {
         let known: Vec<&str> =
             mirror.machine.iter().filter_map(|machine| machine.id.as_ref()).map(|id| id.0.as_str()).collect();
         if known.len() < mirror.machine.len() {
@@ -888,11 +901,6 @@ impl<'a> Reader<'a> {
         self.unique("id", "line", mirror.line.iter().filter_map(|l| l.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
         self.unique(
             "id",
-            "shift",
-            mirror.shift.iter().filter_map(|s| s.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
-        );
-        self.unique(
-            "id",
             "consumer",
             mirror.consumer.iter().filter_map(|c| c.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
         );
@@ -914,17 +922,6 @@ impl<'a> Reader<'a> {
         }
         for product in &mirror.product {
             self.ideal(&product.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &product.ideal_rate);
-        }
-        for shift in &mirror.shift {
-            let breaks = shift.breaks.iter().map(|pause| (&pause.start, &pause.end));
-            for (start, end) in std::iter::once((&shift.start, &shift.end)).chain(breaks) {
-                if let (Some(start), Some(end)) = (start, end)
-                    && start.value == end.value
-                {
-                    let what = "it ends when it starts".to_owned();
-                    self.fault("contradiction", &end.span, what, "give it another `end`".to_owned());
-                }
-            }
         }
         for rule in mirror.work_request.iter().filter(|rule| !rule.cut) {
             let name = rule.name.as_ref().map_or(&rule.span, |name| &name.span);
@@ -1059,7 +1056,7 @@ fn duration(ms: Millis) -> Duration {
 }
 
 /// As many names as a line holds.
-fn join<'t>(names: impl Iterator<Item = &'t str>) -> String {
+pub(super) fn join<'t>(names: impl Iterator<Item = &'t str>) -> String {
     const MOST: usize = 12;
     let names: Vec<&str> = names.collect();
     let more = if names.len() > MOST { " …" } else { "" };

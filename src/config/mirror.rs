@@ -5,10 +5,11 @@
 //! on, and what that means) and the `format`s of [`super::word`].
 
 use super::word::{
-    BrokerUrl, Clock, Cycle, Gap, HostPort, Levels, Millis, Name, PointKind, Prefix, Rate, Reference, Silence, Zone,
+    BrokerUrl, Clock, Cycle, Gap, HostPort, Levels, Millis, Moment, Name, OnDate, PointKind, Prefix, Rate, Reference,
+    Silence, Zone,
 };
 use crate::{
-    books::Convention,
+    books::{Convention, calendar::Weekday},
     event::stop::{Class, CountsIn},
     io,
     signal::point,
@@ -148,8 +149,14 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = []))]
     pub(super) product: Vec<Product>,
     /// Shifts; none at all: planned to run around the clock.
-    #[schemars(extend("default" = [], "x-later" = "every machine is planned to run around the clock, breaks included"))]
-    pub(super) shift: Vec<Shift>,
+    #[schemars(extend("default" = []))]
+    pub(super) shift: Vec<At<Shift>>,
+    /// Dates on which no shift starts; a machine without shifts is not planned to run on these days.
+    #[schemars(extend("default" = []))]
+    pub(super) holiday: Vec<At<Holiday>>,
+    /// Times inside shifts in which machines are to stand: maintenance, meetings.
+    #[schemars(extend("default" = []))]
+    pub(super) planned_stop: Vec<At<PlannedStop>>,
     /// Reasons of stops.
     #[schemars(extend("default" = []))]
     pub(super) reason: Vec<Reason>,
@@ -648,16 +655,18 @@ pub(super) struct Product {
     pub(super) ideal_rate: Option<At<Rate>>,
 }
 
-/// A shift.
+/// A shift. Several may share an id, as long as no machine has two of one id on the same date.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Shift {
     /// Second part of the window's id.
     #[schemars(required, extend("examples" = ["early"]))]
     pub(super) id: Option<At<Name>>,
-    /// Days that it starts on.
+    /// Days that it starts on, but for holidays.
     #[schemars(extend("default" = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))]
-    days: Vec<At<Day>>,
+    pub(super) days: At<Vec<At<Weekday>>>,
+    /// An extra shift: the dates that it starts on, instead of `days`, holidays or not.
+    #[schemars(extend("default" = []))]
+    pub(super) dates: At<Vec<At<OnDate>>>,
     /// Local time of its start.
     #[schemars(required, extend("examples" = ["06:00"]))]
     pub(super) start: Option<At<Clock>>,
@@ -666,19 +675,74 @@ pub(super) struct Shift {
     pub(super) end: Option<At<Clock>>,
     /// Its breaks.
     #[schemars(extend("default" = []))]
-    pub(super) breaks: Vec<Break>,
+    pub(super) breaks: Vec<At<Break>>,
+    /// First date that it may start on.
+    pub(super) valid_from: Option<At<OnDate>>,
+    /// Last date that it may start on.
+    pub(super) valid_until: Option<At<OnDate>>,
+    /// Machines that work in it; with `lines` these too; neither: all.
+    #[schemars(extend("default" = []))]
+    pub(super) machines: Vec<At<String>>,
+    /// Lines that work in it.
+    #[schemars(extend("default" = []))]
+    pub(super) lines: Vec<At<String>>,
+    /// A key of this table was faulty and has been cut out: what is absent is not missing.
+    #[serde(rename = "(cut)", default)]
+    #[schemars(skip)]
+    pub(super) cut: bool,
 }
 
+/// A date, or dates from … until, on which no shift starts.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
+pub(super) struct Holiday {
+    /// The date.
+    pub(super) date: Option<At<OnDate>>,
+    /// The first of several dates …
+    pub(super) from: Option<At<OnDate>>,
+    /// … and the last.
+    pub(super) until: Option<At<OnDate>>,
+    /// For people.
+    #[schemars(length(min = 1))]
+    pub(super) name: Option<At<String>>,
+    /// Machines that it holds for; with `lines` these too; neither: all.
+    #[schemars(extend("default" = []))]
+    pub(super) machines: Vec<At<String>>,
+    /// Lines that it holds for.
+    #[schemars(extend("default" = []))]
+    pub(super) lines: Vec<At<String>>,
+    /// A key of this table was faulty and has been cut out: what is absent is not missing.
+    #[serde(rename = "(cut)", default)]
+    #[schemars(skip)]
+    pub(super) cut: bool,
+}
+
+/// A planned stop: every week on `days`, or once `from` … `until`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct PlannedStop {
+    /// For people.
+    #[schemars(length(min = 1))]
+    pub(super) name: Option<At<String>>,
+    /// Days of every week that it begins on.
+    #[schemars(extend("default" = []))]
+    pub(super) days: At<Vec<At<Weekday>>>,
+    /// Local time of its start; with neither this nor `end` the whole day.
+    pub(super) start: Option<At<Clock>>,
+    /// Local time of its end, on the next day if not after the start.
+    pub(super) end: Option<At<Clock>>,
+    /// Once: local date and time of its start, "2026-12-24T12:00"; a date alone is the whole day.
+    pub(super) from: Option<At<Moment>>,
+    /// Once: local date and time of its end; a date alone is the whole day.
+    pub(super) until: Option<At<Moment>>,
+    /// Machines that stand; with `lines` these too; neither: all.
+    #[schemars(extend("default" = []))]
+    pub(super) machines: Vec<At<String>>,
+    /// Lines that stand.
+    #[schemars(extend("default" = []))]
+    pub(super) lines: Vec<At<String>>,
+    /// A key of this table was faulty and has been cut out: what is absent is not missing.
+    #[serde(rename = "(cut)", default)]
+    #[schemars(skip)]
+    pub(super) cut: bool,
 }
 
 /// A break of a shift.

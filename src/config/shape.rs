@@ -135,6 +135,14 @@ impl Walk<'_> {
         let wanted = schema["type"].as_str().unwrap_or(either);
         self.mend_brackets(key, value, wanted, schema, levels);
         let value = value.get_mut();
+        // A date of TOML says the same as one in quotes.
+        let date = match value {
+            DeValue::Datetime(date) if is_date(schema) => Some(date.to_string()),
+            _ => None,
+        };
+        if let Some(date) = date {
+            *value = DeValue::String(Cow::Owned(date));
+        }
         match (wanted, &mut *value) {
             ("string", DeValue::String(text)) => self.text(key, text, &span, schema),
             ("boolean", DeValue::Boolean(_)) => true,
@@ -433,6 +441,10 @@ fn words(schema: &Value) -> Option<Vec<&str>> {
     }
 }
 
+fn is_date(schema: &Value) -> bool {
+    matches!(schema["format"].as_str(), Some("andon-date" | "andon-date-or-time"))
+}
+
 fn want(schema: &Value) -> String {
     match (schema["type"].as_str(), schema["format"].as_str()) {
         (Some("boolean"), _) => "true or false".into(),
@@ -443,6 +455,7 @@ fn want(schema: &Value) -> String {
         (_, Some("andon-duration" | "andon-duration-or-off" | "andon-duration-or-auto" | "andon-cycle")) => {
             "a duration in quotes".into()
         }
+        (_, Some("andon-date" | "andon-date-or-time")) => "a date".into(),
         _ => "a string".into(),
     }
 }

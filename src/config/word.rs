@@ -6,7 +6,10 @@ use crate::{
     io::mqtt::Broker,
     signal::point::{Area, Kind},
 };
-use jiff::{civil::Time, tz::TimeZone};
+use jiff::{
+    civil::{Date, DateTime, Time},
+    tz::TimeZone,
+};
 
 /// Why a text is refused, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +72,10 @@ macro_rules! words {
     };
 }
 
-words!(Millis, Silence, Gap, Cycle, Rate, Clock, Name, Levels, Prefix, Zone, PointKind, Reference, BrokerUrl, HostPort);
+words!(
+    Millis, Silence, Gap, Cycle, Rate, Clock, OnDate, Moment, Name, Levels, Prefix, Zone, PointKind, Reference,
+    BrokerUrl, HostPort
+);
 
 /// Stands in a table that something was cut out of, so that what is absent is not called missing as well.
 /// No key of a file: every table refuses it as unknown.
@@ -229,6 +235,69 @@ impl Word for Clock {
             Some(time) => Ok(Clock(time)),
             None => complaint(format!("`{text}` is not a time of day"), "write hours and minutes, like \"06:00\""),
         }
+    }
+}
+
+/// A date of the calendar on the wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OnDate(pub(super) Date);
+
+impl Word for OnDate {
+    const FORMAT: &'static str = "andon-date";
+    const PATTERN: Option<&'static str> = Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}$");
+
+    fn read(text: &str) -> Result<OnDate, Complaint> {
+        const HINT: &str = "write year-month-day, like \"2026-12-24\"";
+        // 24.12.2026 is the usual slip.
+        let parts: Vec<&str> = text.split('-').collect();
+        let turned: Vec<&str> = text.split('.').rev().collect();
+        let (parts, is_turned) = if turned.len() == 3 { (turned, true) } else { (parts, false) };
+        let number = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit()).then(|| part.parse::<i16>().ok());
+        let numbers: Vec<i16> = parts.iter().filter_map(|part| number(part).flatten()).collect();
+        let &[year, month, day] = numbers.as_slice() else {
+            return complaint(format!("`{text}` is not a date"), HINT);
+        };
+        let narrow = |number: i16| i8::try_from(number).unwrap_or(0);
+        match Date::new(year, narrow(month), narrow(day)) {
+            Ok(date) if is_turned => complaint(format!("`{text}` is not a date"), format!("write \"{date}\"")),
+            Ok(date) if text.len() == "2026-12-24".len() => Ok(OnDate(date)),
+            Ok(date) => complaint(format!("`{text}` is not a date"), format!("write \"{date}\"")),
+            Err(_) => match Date::new(year, narrow(month), 1) {
+                Ok(first) => {
+                    let month = first.strftime("%B %Y");
+                    complaint(
+                        format!("there is no date `{text}`"),
+                        format!("{month} has {} days", first.days_in_month()),
+                    )
+                }
+                Err(_) => complaint(format!("there is no date `{text}`"), HINT),
+            },
+        }
+    }
+}
+
+/// A moment of the clock on the wall, or a whole day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Day(Date),
+    At(DateTime),
+}
+
+impl Word for Moment {
+    const FORMAT: &'static str = "andon-date-or-time";
+    const PATTERN: Option<&'static str> =
+        Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:00)?)?$");
+
+    fn read(text: &str) -> Result<Moment, Complaint> {
+        let Some((date, time)) = text.split_once(['T', ' ']) else {
+            return OnDate::read(text).map(|date| Moment::Day(date.0));
+        };
+        if time.ends_with('Z') || time.contains(['+', '-']) {
+            let what = format!("`{text}` bears an offset, but the clock on the wall is meant");
+            return complaint(what, format!("write \"{date}T{}\"", time.get(..5).unwrap_or("06:00")));
+        }
+        let time = Clock::read(time.strip_suffix(":00").filter(|short| short.contains(':')).unwrap_or(time))?;
+        Ok(Moment::At(OnDate::read(date)?.0.to_datetime(time.0)))
     }
 }
 
