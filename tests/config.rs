@@ -1687,23 +1687,18 @@ planned = "availability"
 [privacy]
 operator = "id""#,
         &expect![[r#"
-    andon.toml:21:1: warning: `order` in [[machine]] is read but not acted on in this release: no orders are booked yet
-      21 | order = "press-plc.total2"
-         | ^^^^^
-    andon.toml:21:9: unknown point `press-plc.total2`
-      21 | order = "press-plc.total2"
-         |         ^^^^^^^^^^^^^^^^^^
-    hint: did you mean `press-plc.total`?
-    andon.toml:22:1: warning: `order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet
-      22 | order_required = true
-         | ^^^^^^^^^^^^^^
-    andon.toml:41:1: warning: `planned` in [oee] is read but not acted on in this release: the convention counts
-      41 | planned = "availability"
-         | ^^^^^^^
-    andon.toml:44:1: warning: `operator` in [privacy] is read but not acted on in this release: nobody can log on yet
-      44 | operator = "id"
-         | ^^^^^^^^
-"#]],
+            andon.toml:21:9: unknown point `press-plc.total2`
+              21 | order = "press-plc.total2"
+                 |         ^^^^^^^^^^^^^^^^^^
+            hint: did you mean `press-plc.total`?
+            andon.toml:28:18: warning: `order_required` without a point that names the order: every stop would be external
+              28 | order_required = true
+                 |                  ^^^^
+            hint: add `order`
+            andon.toml:44:1: warning: `operator` in [privacy] is read but not acted on in this release: nobody can log on yet
+              44 | operator = "id"
+                 | ^^^^^^^^
+        "#]],
     );
 }
 
@@ -2076,18 +2071,7 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
     let told: Vec<&str> = warnings.iter().map(|warning| warning.what.split(" is read").next().unwrap()).collect();
     expect![[r#"
         [
-            "`failure` in [oee]",
-            "`operational` in [oee]",
-            "`unassigned` in [oee]",
-            "`changeover` in [oee]",
-            "`external` in [oee]",
-            "`no_order` in [oee]",
-            "`planned` in [oee]",
-            "`break` in [oee]",
-            "`short_stop` in [oee]",
-            "`order` in [[machine]]",
             "[[line]]",
-            "[[product]]",
             "[[work_request]]",
             "[[consumer]]",
         ]
@@ -2362,9 +2346,10 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
              |              ^^^
         hint: write the unit too, short_stop = "120s" or "120ms"
 
-        andon.toml:22:1: warning: `order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet
+        andon.toml:22:18: warning: `order_required` without a point that names the order: every stop would be external
           22 | order_required = true
-             | ^^^^^^^^^^^^^^
+             |                  ^^^^
+        hint: add `order`
 
         1 fault, 1 warning
     "#]].assert_eq(&err);
@@ -2386,13 +2371,13 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
           {
             "file": "andon.toml",
             "line": 22,
-            "column": 1,
+            "column": 18,
             "end_line": 22,
-            "end_column": 15,
+            "end_column": 22,
             "severity": "warning",
-            "code": "not-acted-on",
-            "what": "`order_required` in [[machine]] is read but not acted on in this release: no orders are booked yet",
-            "hint": null
+            "code": "contradiction",
+            "what": "`order_required` without a point that names the order: every stop would be external",
+            "hint": "add `order`"
           }
         ]
     "#]].assert_eq(&out);
