@@ -1,6 +1,9 @@
 //! RTU on serial lines: pseudo terminals by socat, slaves of ours that misbehave, and one by libmodbus.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "common/peers.rs"]
+mod peers;
+
 use andon::{
     io::{
         clock::Clock,
@@ -12,11 +15,12 @@ use andon::{
     },
 };
 use fastrand::Rng;
+use peers::{Pair, compiled};
 use std::{
     fs::{File, OpenOptions},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -25,51 +29,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
 
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A line with two ends.
-struct Pair {
-    folder: TempDir,
-    socat: Child,
-}
-
-impl Pair {
-    fn plug(folder: TempDir) -> Pair {
-        let end = |name: &str| format!("pty,raw,echo=0,link={}", folder.path().join(name).display());
-        let socat = Command::new("socat").args([end("ours"), end("theirs")]).stderr(Stdio::null()).spawn();
-        let pair = Pair { socat: socat.expect("socat is installed"), folder };
-        let begun = Instant::now();
-        while !(pair.ours().exists() && pair.theirs().exists()) {
-            assert!(begun.elapsed() < DEADLINE, "socat makes both ends");
-            thread::yield_now();
-        }
-        pair
-    }
-
-    fn new() -> Pair {
-        Pair::plug(tempfile::tempdir().unwrap())
-    }
-
-    fn ours(&self) -> PathBuf {
-        self.folder.path().join("ours")
-    }
-
-    fn theirs(&self) -> PathBuf {
-        self.folder.path().join("theirs")
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let _ = self.socat.kill();
-        let _ = self.socat.wait();
-        let _ = std::fs::remove_file(self.ours());
-        let _ = std::fs::remove_file(self.theirs());
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Ask {
@@ -446,10 +408,7 @@ async fn a_device_path_that_does_not_exist_is_lost_in_clear_words() {
 #[tokio::test]
 async fn libmodbus_as_a_unit_on_a_serial_line_is_read() {
     let pair = Pair::new();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/modbus_rtu_server.c");
-    let program = pair.folder.path().join("modbus_rtu_server");
-    let gcc = Command::new("gcc").args(["-Wall", "-Werror", "-o"]).args([&program, &source]).arg("-lmodbus").status();
-    assert!(gcc.expect("gcc is installed").success(), "{} compiles with libmodbus-dev", source.display());
+    let program = compiled("modbus_rtu_server", &pair.folder);
     let mut server = Command::new(program).arg(pair.theirs()).arg("7").stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();

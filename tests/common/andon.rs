@@ -233,7 +233,13 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(command: &mut Command) -> Peer {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Peer::telling(command, b"")
+    }
+
+    /// One that reads this first.
+    pub fn telling(command: &mut Command, what: &[u8]) -> Peer {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(what).unwrap();
         let said = BufReader::new(child.stdout.take().unwrap()).lines();
         Peer { child, said }
     }
