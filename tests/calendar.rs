@@ -134,7 +134,8 @@ fn machines_with_one_calendar_stand_together_and_the_doubled_hour_is_said() {
 
         Mon 2026-10-26  planned 22 h 45 min
           11:00+01:00 – 12:15+01:00  planned stop: maintenance
-    "#]].assert_eq(&table(&["--from", "2026-10-23", "--to", "2026-10-26"]));
+    "#]]
+    .assert_eq(&table(&["--from", "2026-10-23", "--to", "2026-10-26"]));
 }
 
 #[test]
@@ -154,7 +155,8 @@ fn the_skipped_hour_is_said() {
 
         Sat 2026-03-28  planned 23 h
           ! the clock goes forward 1 h, to 03:00: this day has 23 h
-    "#]].assert_eq(&table(&["--from", "2026-03-28", "--to", "2026-03-28"]));
+    "#]]
+    .assert_eq(&table(&["--from", "2026-03-28", "--to", "2026-03-28"]));
 }
 
 #[test]
@@ -203,7 +205,8 @@ fn holidays_extra_shifts_and_single_stops_are_shown() {
                  06:00+01:00 – 14:00+01:00  planned stop
           night  22:00+01:00 – 06:00+01:00  21:00Z – 05:00Z  0 min
                  22:00+01:00 – 06:00+01:00  planned stop
-    "#]].assert_eq(&table(&["--machine", "press-8", "--from", "2026-12-24", "--to", "2027-01-01"]));
+    "#]]
+    .assert_eq(&table(&["--machine", "press-8", "--from", "2026-12-24", "--to", "2027-01-01"]));
 }
 
 #[test]
@@ -278,7 +281,8 @@ fn programs_get_every_slot() {
             }
           ]
         }
-    "#]].assert_eq(&answer.out);
+    "#]]
+    .assert_eq(&answer.out);
 }
 
 #[test]
@@ -295,7 +299,8 @@ fn without_shifts_there_are_days() {
           ! the clock goes back 1 h, to 02:00: this day has 25 h
 
         Sun 2026-10-25  planned 24 h
-    "#]].assert_eq(&answer.out);
+    "#]]
+    .assert_eq(&answer.out);
 }
 
 #[test]
