@@ -289,11 +289,6 @@ impl Calendar {
         days.into_iter().flatten().chain(turns.into_iter().flatten())
     }
 
-    /// Whether shifts are planned at all; else the day takes their place.
-    pub fn has_shifts(&self) -> bool {
-        false
-    }
-
     /// The first end after `at` of a shift (or day); `MAX` if there is none for a year.
     pub fn next_end(&self, at: Stamp) -> Stamp {
         self.shifts(at, at.plus(AHEAD_MS)).next().map_or(Stamp::MAX, |period| period.to)
