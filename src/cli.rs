@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod schema;
+mod calendar;
 mod daemon;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
@@ -98,6 +99,13 @@ enum Command {
         /// How faults are told.
         #[arg(long, value_enum, default_value_t)]
         format: check::Format,
+    },
+    /// Show what was understood of shifts, breaks, holidays and planned stops, day by day.
+    Calendar {
+        #[command(flatten)]
+        config: ConfigFiles,
+        #[command(flatten)]
+        what: calendar::What,
     },
     /// Look at every point once: address, raw registers, value, round trip, or why not.
     Probe {
@@ -210,6 +218,7 @@ impl Command {
                 let done = check::check(&config.paths, environment(), format, &mut io::stdout(), &mut io::stderr());
                 return done.map(ExitCode::from).map_err(|error| Failure::new(Exit::Unavailable, &error));
             }
+            Command::Calendar { config, what } => calendar::run(&config.load()?, &what)?,
             Command::Probe { config, what } => return Ok(code(probe::run(&config.load()?, &what)?)),
             Command::Replay { config, samples, events, report } => {
                 replay::run(config.load()?, &samples, events.as_deref(), report.as_deref())?;
@@ -222,6 +231,18 @@ impl Command {
             }
         }
         Ok(code(Exit::Ok))
+    }
+}
+
+/// Refuses the id of a machine that there is not.
+fn known_machine(plan: &Plan, id: Option<&str>) -> Result<(), Failure> {
+    let known = plan.rules.machines.iter().map(|machine| machine.id.as_str());
+    match id {
+        Some(id) if !known.clone().any(|other| other == id) => {
+            let known = known.collect::<Vec<_>>().join(", ");
+            Err(Failure::say(Exit::Usage, format!("there is no machine {id}\nhint: there are {known}")))
+        }
+        _ => Ok(()),
     }
 }
 

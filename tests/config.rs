@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use andon::{
-    books::Ideal,
+    books::{
+        Calendar, Ideal,
+        calendar::{self, Weekday},
+    },
     event::stop::{Class, CountsIn},
     io::{
         mqtt::Broker,
@@ -20,12 +23,15 @@ use andon::{
     config::{Fault, Plan, Severity, load, load_text, schema},
 };
 use expect_test::{Expect, expect};
+use jiff::{civil::Time, tz::TimeZone};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Add,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -2388,4 +2394,489 @@ fn a_warning_refuses_nothing() {
     let (_, warnings) = load_text("andon.toml", &and("order_required = true")).unwrap();
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].severity, Severity::Warning);
+}
+
+// Shifts, holidays, planned stops
+
+/// A second machine in another line, so that something can be limited.
+const OVEN: &str = r#"
+[[machine]]
+id = "oven"
+line = "line-3"
+run = "press-plc.run"
+"#;
+
+/// `[[shift]]`s written short: `early 06:00-14:00`, and what else stands in it.
+fn shifts(all: &[(&str, &str)]) -> String {
+    let one = |(words, more): &(&str, &str)| {
+        let (id, span) = words.split_once(' ').unwrap();
+        let (start, end) = span.split_once('-').unwrap();
+        format!("\n[[shift]]\nid = \"{id}\"\nstart = \"{start}\"\nend = \"{end}\"\n{more}\n")
+    };
+    all.iter().map(one).collect()
+}
+
+#[track_caller]
+fn planned(more: &str, expected: &Expect) {
+    expected.assert_eq(&said(&format!("{MINIMAL}{OVEN}{more}")));
+}
+
+#[test]
+fn shifts_of_one_machine_that_overlap() {
+    planned(
+        &shifts(&[("early 06:00-14:00", ""), ("late 13:30-22:00", "days = [\"fri\"]")]),
+        &expect![[r#"
+        andon.toml:34:6: shift `late` overlaps shift `early` at andon.toml:28:6: both are on Fridays from 13:30 to 14:00
+          34 | id = "late"
+             |      ^^^^^^
+        hint: let one end where the other starts, or give them other days, dates or machines
+    "#]],
+    );
+}
+
+#[test]
+fn shifts_that_overlap_over_midnight_and_the_end_of_the_week() {
+    planned(
+        &shifts(&[("night 18:00-02:00", "days = [\"sun\"]"), ("early 01:00-09:00", "days = [\"mon\"]")]),
+        &expect![[r#"
+            andon.toml:28:6: shift `night` goes across `day_start` (00:00): it would lie in two days
+              28 | id = "night"
+                 |      ^^^^^^^
+            hint: write day_start = "09:00" at the top of the file: no shift goes across it
+            andon.toml:34:6: shift `early` overlaps shift `night` at andon.toml:28:6: both are on Mondays from 01:00 to 02:00
+              34 | id = "early"
+                 |      ^^^^^^^
+            hint: let one end where the other starts, or give them other days, dates or machines
+        "#]],
+    );
+}
+
+#[test]
+fn shifts_that_overlap_only_while_both_are_valid() {
+    planned(
+        &shifts(&[
+            ("early 06:00-14:00", "valid_until = \"2026-12-31\""),
+            ("long 05:00-15:00", "valid_from = \"2026-12-31\""),
+        ]),
+        &expect![[r#"
+            andon.toml:34:6: shift `long` overlaps shift `early` at andon.toml:28:6: both are on Thu 2026-12-31 from 06:00 to 14:00
+              34 | id = "long"
+                 |      ^^^^^^
+            hint: let one end where the other starts, or give them other days, dates or machines
+        "#]],
+    );
+    planned(
+        &shifts(&[
+            ("early 06:00-14:00", "valid_until = \"2026-12-31\""),
+            ("early 05:00-13:00", "valid_from = \"2027-01-01\""),
+        ]),
+        &expect![""],
+    );
+}
+
+#[test]
+fn the_last_night_of_an_old_shift_overlaps_the_first_of_a_new_one() {
+    let more = shifts(&[
+        ("night 22:00-06:00", "valid_until = \"2026-12-31\""),
+        ("early 05:00-13:00", "valid_from = \"2027-01-01\""),
+    ]);
+    let text = format!("day_start = \"13:00\"\n{MINIMAL}{OVEN}{more}");
+    expect![[r#"
+        andon.toml:35:6: shift `early` overlaps shift `night` at andon.toml:29:6: both are on Fri 2027-01-01 from 05:00 to 06:00
+          35 | id = "early"
+             |      ^^^^^^^
+        hint: let one end where the other starts, or give them other days, dates or machines
+    "#]].assert_eq(&said(&text));
+}
+
+#[test]
+fn an_extra_shift_overlaps_on_its_dates_but_not_on_a_holiday() {
+    let more = shifts(&[("early 06:00-14:00", ""), ("extra 08:00-12:00", "dates = [\"2026-12-26\"]")]);
+    planned(
+        &more,
+        &expect![[r#"
+        andon.toml:34:6: shift `extra` overlaps shift `early` at andon.toml:28:6: both are on Sat 2026-12-26 from 08:00 to 12:00
+          34 | id = "extra"
+             |      ^^^^^^^
+        hint: let one end where the other starts, or give them other days, dates or machines
+    "#]],
+    );
+    planned(&format!("{more}[[holiday]]\ndate = 2026-12-26\n"), &expect![""]);
+    planned(
+        &format!("{more}[[holiday]]\ndate = 2026-12-26\nlines = [\"line-3\"]\n").replace("14:00", "14:01"),
+        &expect![[r#"
+            andon.toml:34:6: shift `extra` overlaps shift `early` at andon.toml:28:6: both are on Sat 2026-12-26 from 08:00 to 12:00
+              34 | id = "extra"
+                 |      ^^^^^^^
+            hint: let one end where the other starts, or give them other days, dates or machines
+        "#]],
+    );
+}
+
+#[test]
+fn one_id_twice_on_a_date() {
+    planned(
+        &shifts(&[("early 06:00-12:00", ""), ("early 13:00-14:00", "days = [\"fri\", \"sat\"]")]),
+        &expect![[r#"
+        andon.toml:34:6: shift `early` stands twice on Fridays, first at andon.toml:28:6
+          34 | id = "early"
+             |      ^^^^^^^
+        hint: give one of them another id, or other days, dates or machines
+    "#]],
+    );
+    planned(
+        &shifts(&[
+            ("early 06:00-14:00", "days = [\"mon\"]"),
+            ("early 06:00-12:00", "days = [\"fri\"]"),
+            ("early 05:00-13:00", "days = [\"tue\"]\nmachines = [\"oven\"]"),
+            ("early 07:00-15:00", "days = [\"tue\"]\nlines = [\"line-2\"]"),
+        ]),
+        &expect![""],
+    );
+}
+
+#[test]
+fn a_shift_across_day_start() {
+    planned(
+        &shifts(&[("early 06:00-14:00", ""), ("late 14:00-22:00", ""), ("night 22:00-06:00", "")]),
+        &expect![[r#"
+        andon.toml:40:6: shift `night` goes across `day_start` (00:00): it would lie in two days
+          40 | id = "night"
+             |      ^^^^^^^
+        hint: write day_start = "06:00" at the top of the file: no shift goes across it
+    "#]],
+    );
+}
+
+#[test]
+fn a_shift_across_day_start_where_none_would_fit() {
+    planned(
+        &shifts(&[
+            ("a 05:00-17:00", "machines = [\"oven\"]"),
+            ("b 17:00-05:00", "machines = [\"oven\"]"),
+            ("c 06:00-18:00", "machines = [\"press-7\"]"),
+            ("d 18:00-06:00", "machines = [\"press-7\"]"),
+        ]),
+        &expect![[r#"
+            andon.toml:34:6: shift `b` goes across `day_start` (00:00): it would lie in two days
+              34 | id = "b"
+                 |      ^^^
+            hint: no time of day lies between the shifts of all machines: let them begin or end together once a day
+            andon.toml:46:6: shift `d` goes across `day_start` (00:00): it would lie in two days
+              46 | id = "d"
+                 |      ^^^
+            hint: no time of day lies between the shifts of all machines: let them begin or end together once a day
+        "#]],
+    );
+}
+
+#[test]
+fn breaks_that_do_not_fit() {
+    planned(
+        &shifts(&[(
+            "early 06:00-14:00",
+            r#"breaks = [
+    { start = "05:45", end = "06:15" },
+    { start = "09:00", end = "09:15" },
+    { start = "09:10", end = "09:30" },
+    { start = "13:45", end = "14:15" },
+    { start = "12:00", end = "12:00" },
+    { start = "15:00", end = "15:15" },
+]"#,
+        )]),
+        &expect![[r#"
+            andon.toml:32:15: a break from 05:45 to 06:15 does not lie in the shift, which goes from 06:00 to 14:00
+              32 |     { start = "05:45", end = "06:15" },
+                 |               ^^^^^^^
+            hint: a break stands in the shift that contains all of it
+            andon.toml:34:15: the break overlaps the one that begins at 09:00, at andon.toml:33:15
+              34 |     { start = "09:10", end = "09:30" },
+                 |               ^^^^^^^
+            hint: make one break of them
+            andon.toml:35:15: a break from 13:45 to 14:15 does not lie in the shift, which goes from 06:00 to 14:00
+              35 |     { start = "13:45", end = "14:15" },
+                 |               ^^^^^^^
+            hint: a break stands in the shift that contains all of it
+            andon.toml:36:30: it ends when it starts
+              36 |     { start = "12:00", end = "12:00" },
+                 |                              ^^^^^^^
+            hint: give it another `end`
+            andon.toml:37:15: a break from 15:00 to 15:15 does not lie in the shift, which goes from 06:00 to 14:00
+              37 |     { start = "15:00", end = "15:15" },
+                 |               ^^^^^^^
+            hint: a break stands in the shift that contains all of it
+        "#]],
+    );
+}
+
+#[test]
+fn a_shift_that_contradicts_itself() {
+    planned(
+        &shifts(&[
+            ("a 06:00-06:00", ""),
+            ("b 08:00-09:00", "days = []"),
+            ("c 09:00-10:00", "days = [\"mon\"]\ndates = [\"2026-12-24\"]"),
+            ("d 10:00-11:00", "valid_from = \"2027-01-01\"\nvalid_until = \"2026-12-31\""),
+            ("e 11:00-12:00", "days = [\"monday\"]"),
+        ]),
+        &expect![[r#"
+            andon.toml:30:7: it ends when it starts
+              30 | end = "06:00"
+                 |       ^^^^^^^
+            hint: give it another `end`; two shifts of 12 hours fill a day
+            andon.toml:37:8: `days` is empty: the shift would never be
+              37 | days = []
+                 |        ^^
+            hint: take the shift away, or say when it is
+            andon.toml:43:8: `days` beside `dates`: the dates alone say when it is
+              43 | days = ["mon"]
+                 |        ^^^^^^^
+            hint: keep one of them
+            andon.toml:51:15: `valid_until` (2026-12-31) is before `valid_from` (2027-01-01)
+              51 | valid_until = "2026-12-31"
+                 |               ^^^^^^^^^^^^
+            hint: it is the last date that the shift starts on
+            andon.toml:57:9: `days` cannot be `monday`
+              57 | days = ["monday"]
+                 |         ^^^^^^^^
+            hint: one of mon, tue, wed, thu, fri, sat, sun
+        "#]],
+    );
+}
+
+#[test]
+fn dates_that_are_none() {
+    planned(
+        &shifts(&[(
+            "a 06:00-07:00",
+            "dates = [\"2026-02-30\", \"24.12.2026\", \"2026-1-5\", \"tomorrow\", 2026-11-30]",
+        )]),
+        &expect![[r#"
+            andon.toml:31:9: warning: `press-7` has extra shifts only: on all other dates it is not planned to run
+              31 | dates = ["2026-02-30", "24.12.2026", "2026-1-5", "tomorrow", 2026-11-30]
+                 |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            hint: give it shifts with `days` too, or none at all for around the clock
+            andon.toml:31:10: `dates`: there is no date `2026-02-30`
+              31 | dates = ["2026-02-30", "24.12.2026", "2026-1-5", "tomorrow", 2026-11-30]
+                 |          ^^^^^^^^^^^^
+            hint: February 2026 has 28 days
+            andon.toml:31:24: `dates`: `24.12.2026` is not a date
+              31 | dates = ["2026-02-30", "24.12.2026", "2026-1-5", "tomorrow", 2026-11-30]
+                 |                        ^^^^^^^^^^^^
+            hint: write "2026-12-24"
+            andon.toml:31:38: `dates`: `2026-1-5` is not a date
+              31 | dates = ["2026-02-30", "24.12.2026", "2026-1-5", "tomorrow", 2026-11-30]
+                 |                                      ^^^^^^^^^^
+            hint: write "2026-01-05"
+            andon.toml:31:50: `dates`: `tomorrow` is not a date
+              31 | dates = ["2026-02-30", "24.12.2026", "2026-1-5", "tomorrow", 2026-11-30]
+                 |                                                  ^^^^^^^^^^
+            hint: write year-month-day, like "2026-12-24"
+        "#]],
+    );
+    planned(
+        &shifts(&[("a 06:00-07:00", "dates = [2026-11-31]")]),
+        &expect![[r#"
+        andon.toml:31:10: invalid date, expected day between 01 and 30
+          31 | dates = [2026-11-31]
+             |          ^^^^^^^^^^
+    "#]],
+    );
+    planned(
+        &shifts(&[("a 06:00-07:00", "valid_from = 20261224\nvalid_until = \"2026-13-01\"")]),
+        &expect![[r#"
+            andon.toml:31:14: `valid_from` wants a date, this is a whole number
+              31 | valid_from = 20261224
+                 |              ^^^^^^^^
+            hint: write year-month-day in quotes, like "2026-12-24"
+            andon.toml:32:15: `valid_until`: there is no date `2026-13-01`
+              32 | valid_until = "2026-13-01"
+                 |               ^^^^^^^^^^^^
+            hint: write year-month-day, like "2026-12-24"
+        "#]],
+    );
+}
+
+#[test]
+fn machines_and_lines_that_there_are_not() {
+    planned(
+        &shifts(&[("a 06:00-07:00", "machines = [\"ovn\"]\nlines = [\"line-2\", \"line-9\", \"hall\"]")])
+            .add("[[holiday]]\ndate = \"2026-12-25\"\nlines = [\"line3\"]\n"),
+        &expect![[r#"
+            andon.toml:31:13: unknown machine `ovn`
+              31 | machines = ["ovn"]
+                 |             ^^^^^
+            hint: did you mean `oven`?
+            andon.toml:32:20: no machine stands in line `line-9`
+              32 | lines = ["line-2", "line-9", "hall"]
+                 |                    ^^^^^^^^
+            hint: did you mean `line-2`?
+            andon.toml:32:30: no machine stands in line `hall`
+              32 | lines = ["line-2", "line-9", "hall"]
+                 |                              ^^^^^^
+            hint: the machines' lines are: line-2, line-3
+            andon.toml:35:10: no machine stands in line `line3`
+              35 | lines = ["line3"]
+                 |          ^^^^^^^
+            hint: did you mean `line-3`?
+        "#]],
+    );
+}
+
+#[test]
+fn a_machine_with_extra_shifts_only_is_warned_of() {
+    planned(
+        &shifts(&[("a 06:00-07:00", "dates = [2026-12-24]\nmachines = [\"oven\"]")]),
+        &expect![[r#"
+        andon.toml:31:9: warning: `oven` has extra shifts only: on all other dates it is not planned to run
+          31 | dates = [2026-12-24]
+             |         ^^^^^^^^^^^^
+        hint: give it shifts with `days` too, or none at all for around the clock
+    "#]],
+    );
+}
+
+#[test]
+fn holidays_that_are_no_dates() {
+    planned(
+        r#"
+[[holiday]]
+name = "never"
+[[holiday]]
+date = "2026-12-25"
+until = "2026-12-26"
+[[holiday]]
+from = "2026-12-25"
+[[holiday]]
+until = "2026-12-25"
+[[holiday]]
+from = "2026-12-26"
+until = "2026-12-25"
+"#,
+        &expect![[r#"
+            andon.toml:27:1: the holiday has no date
+              27 | [[holiday]]
+                 | ^^^^^^^^^^^
+            hint: add `date = "2026-12-25"`, or `from` and `until`
+            andon.toml:31:9: `date` is one day, `from` and `until` are several
+              31 | until = "2026-12-26"
+                 |         ^^^^^^^^^^^^
+            hint: keep one of both
+            andon.toml:33:8: `from` without `until`
+              33 | from = "2026-12-25"
+                 |        ^^^^^^^^^^^^
+            hint: add `until`, the last date; or write `date`
+            andon.toml:35:9: `until` without `from`
+              35 | until = "2026-12-25"
+                 |         ^^^^^^^^^^^^
+            hint: add `from`
+            andon.toml:38:9: `until` (2026-12-25) is before `from` (2026-12-26)
+              38 | until = "2026-12-25"
+                 |         ^^^^^^^^^^^^
+            hint: it is the last date
+        "#]],
+    );
+}
+
+#[test]
+fn planned_stops_that_are_never_or_twice() {
+    planned(
+        r#"
+[[planned_stop]]
+name = "never"
+[[planned_stop]]
+days = ["mon"]
+from = "2026-12-25"
+[[planned_stop]]
+days = ["mon"]
+start = "10:00"
+[[planned_stop]]
+start = "10:00"
+end = "11:00"
+[[planned_stop]]
+days = ["mon"]
+start = "10:00"
+end = "10:00"
+[[planned_stop]]
+from = "2026-12-25"
+[[planned_stop]]
+from = "2026-12-25T12:00"
+until = "2026-12-25T11:00"
+[[planned_stop]]
+from = "2026-12-25T12:00+01:00"
+until = "2026-12-25T25:00"
+"#,
+        &expect![[r#"
+            andon.toml:27:1: the planned stop has no time
+              27 | [[planned_stop]]
+                 | ^^^^^^^^^^^^^^^^
+            hint: add `days`, `start` and `end` for every week, or `from` and `until`
+            andon.toml:31:8: `days`, `start` and `end` are every week, `from` and `until` are once
+              31 | from = "2026-12-25"
+                 |        ^^^^^^^^^^^^
+            hint: keep one of both
+            andon.toml:34:9: `start` without `end`
+              34 | start = "10:00"
+                 |         ^^^^^^^
+            hint: add `end`
+            andon.toml:36:9: the planned stop is on no day
+              36 | start = "10:00"
+                 |         ^^^^^^^
+            hint: add the days that it begins on, `days = ["fri"]`
+            andon.toml:41:7: it ends when it starts
+              41 | end = "10:00"
+                 |       ^^^^^^^
+            hint: leave both out for the whole day
+            andon.toml:43:8: `from` without `until`
+              43 | from = "2026-12-25"
+                 |        ^^^^^^^^^^^^
+            hint: add `until`
+            andon.toml:46:9: it ends before it starts
+              46 | until = "2026-12-25T11:00"
+                 |         ^^^^^^^^^^^^^^^^^^
+            hint: give it a later `until`
+            andon.toml:48:8: `from`: `2026-12-25T12:00+01:00` bears an offset, but the clock on the wall is meant
+              48 | from = "2026-12-25T12:00+01:00"
+                 |        ^^^^^^^^^^^^^^^^^^^^^^^^
+            hint: write "2026-12-25T12:00"
+            andon.toml:49:9: `until`: `25:00` is not a time of day
+              49 | until = "2026-12-25T25:00"
+                 |         ^^^^^^^^^^^^^^^^^^
+            hint: write hours and minutes, like "06:00"
+        "#]],
+    );
+}
+
+#[test]
+fn each_machine_has_the_calendar_that_is_meant_for_it() {
+    let more = shifts(&[(
+        "early 06:00-14:00",
+        "days = [\"fri\", \"mon\", \"mon\"]\nlines = [\"line-2\"]\nbreaks = [{ start = \"12:00\", end = \"12:30\" }, { start = \"09:00\", end = \"09:15\" }]",
+    )]);
+    let third = OVEN.replace("\"oven\"", "\"press-8\"").replace("line-3", "line-2");
+    let plan = plan(&format!(
+        "{MINIMAL}{OVEN}{third}{more}[[holiday]]\ndate = 2026-12-25\n[[planned_stop]]\nfrom = 2026-12-24\nuntil = 2026-12-24\nmachines = [\"oven\"]\n"
+    ));
+    let [press, oven, second] = plan.rules.machines.as_slice() else { panic!("three machines") };
+    assert!(Arc::ptr_eq(&press.calendar, &second.calendar), "machines with one calendar share it");
+    let days = Calendar::new(TimeZone::get("Europe/Berlin").unwrap(), Time::midnight());
+    let holiday =
+        calendar::Holiday { from: "2026-12-25".parse().unwrap(), until: "2026-12-25".parse().unwrap(), name: None };
+    let pause = |start: &str, end: &str| calendar::Break { start: start.parse().unwrap(), end: end.parse().unwrap() };
+    let early = calendar::Shift {
+        id: "early".into(),
+        on: calendar::On::Days { days: vec![Weekday::Mon, Weekday::Fri], from: None, until: None },
+        start: "06:00".parse().unwrap(),
+        end: "14:00".parse().unwrap(),
+        breaks: vec![pause("09:00", "09:15"), pause("12:00", "12:30")],
+    };
+    assert_eq!(*press.calendar, days.planned(vec![early], vec![holiday.clone()], vec![]));
+    let stop = calendar::PlannedStop {
+        name: None,
+        when: calendar::When::Once {
+            from: "2026-12-24T00:00".parse().unwrap(),
+            until: "2026-12-25T00:00".parse().unwrap(),
+        },
+    };
+    assert_eq!(*oven.calendar, days.planned(vec![], vec![holiday], vec![stop]));
 }

@@ -41,15 +41,7 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
-    if let Some(id) = &what.machine
-        && !plan.rules.machines.iter().any(|machine| machine.id == *id)
-    {
-        let known: Vec<_> = plan.rules.machines.iter().map(|machine| machine.id.as_str()).collect();
-        return Err(Failure::say(
-            Exit::Usage,
-            format!("there is no machine {id}\nhint: there are {}", known.join(", ")),
-        ));
-    }
+    super::known_machine(&plan, what.machine.as_deref())?;
     let settings = super::daemon::settings(plan, None, 1);
     let mut figures = read(settings)?;
     figures.choose(

@@ -479,6 +479,7 @@ fn rewrite(key: &str, found: &DeValue<'_>, schema: &'static Value) -> Option<Str
         ("string", DeValue::Integer(number)) if want(schema) == "a duration in quotes" => {
             Some(format!("write the unit too, {key} = \"{number}s\" or \"{number}ms\""))
         }
+        ("string", _) if is_date(schema) => Some("write year-month-day in quotes, like \"2026-12-24\"".into()),
         ("string", DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)) => {
             Some("put it in quotes".into())
         }
