@@ -2358,7 +2358,8 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
         hint: add `order`
 
         1 fault, 1 warning
-    "#]].assert_eq(&err);
+    "#]]
+    .assert_eq(&err);
     let (code, out, err) = checked(&text, Format::Json);
     assert_eq!((code, err.as_str()), (78, ""));
     expect![[r#"
@@ -2386,7 +2387,8 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
             "hint": "add `order`"
           }
         ]
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Sums<'_> {
 }
 
 fn is_failure(stop: &Stop) -> bool {
-    stop.downtime.is_some() && stop.class == Class::Failure
+    stop.downtime.is_some() && stop.class == Class::Failure && stop.counts_in != CountsIn::None
 }
 
 fn reason(stop: &Stop) -> Option<&str> {
@@ -342,7 +342,8 @@ fn judge(window: &mut Window, convention: Convention) {
 /// Σ ideal × parts from the exact fractions, in milliseconds.
 fn ideal_ms(window: &Window, parts: impl Fn(&Made) -> i64) -> f64 {
     let one = |made: &Made| Some((parts(made) as f64) * (made.ideal?.ms as f64) / (made.ideal?.parts as f64));
-    window.made.iter().filter_map(one).sum()
+    // An empty sum of floats is −0.
+    window.made.iter().filter_map(one).fold(0.0, |sum, ms| sum + ms)
 }
 
 /// `None` for a zero base.

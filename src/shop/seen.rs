@@ -32,6 +32,9 @@ const RESTART_BRIDGE_MS: i64 = 5_000;
 /// Edges of the calendar that went by while the gateway was off are made up for so far back. Milliseconds.
 const MISSED_MS: i64 = 400 * 86_400_000;
 
+/// Most faults that wait to see whether the stop goes on: some PLCs show a running number where a code is expected.
+const LATE_FAULTS: usize = 17;
+
 /// Most unknown state codes that are said: some PLCs show a running number where a code is expected.
 const UNMAPPED_CODES: usize = 64;
 
@@ -109,6 +112,8 @@ pub struct Seen {
     fault: i64,
     /// The first fault since a still edge was suspected.
     first_fault: i64,
+    /// Faults that came while it was open whether the stop goes on.
+    late_faults: Vec<i64>,
     /// The first good look after the last gap: parts that came before it came unseen.
     dark_until: Option<Stamp>,
     parts_in_gap: bool,
@@ -165,6 +170,8 @@ pub struct SeenMark {
     pub later_fault: Option<(Stamp, i64)>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
     pub faults: (i64, i64),
+    /// Faults that came while it was open whether the stop goes on.
+    pub late_faults: Vec<i64>,
     /// The first good look after the last gap.
     pub dark_until: Option<Stamp>,
     /// Parts came while nobody looked.
@@ -187,6 +194,7 @@ impl Seen {
             parts: Parts::new(rules, None),
             fault: 0,
             first_fault: 0,
+            late_faults: Vec::new(),
             dark_until: None,
             parts_in_gap: false,
             before_restart: None,
@@ -223,6 +231,7 @@ impl Seen {
         (self.making, self.before_switch) = (mark.making.clone(), mark.before_switch.clone());
         self.later_fault = mark.later_fault;
         (self.fault, self.first_fault) = mark.faults;
+        self.late_faults.clone_from(&mark.late_faults);
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
         self.while_stopped = mark.while_stopped;
         self.due = stop::due(rules, machine);
@@ -242,6 +251,7 @@ impl Seen {
             parts: self.parts.mark(),
             watch: self.watch.mark(),
             faults: (self.fault, self.first_fault),
+            late_faults: self.late_faults.clone(),
             dark_until: self.dark_until,
             parts_in_gap: self.parts_in_gap,
             while_stopped: self.while_stopped,
@@ -280,8 +290,6 @@ impl Seen {
             self.combine(rules, &mut inbox, at);
             self.watch_state(desk, rules, &inbox, at);
             self.mask(&mut inbox);
-        }
-        if !is_last {
             self.watch_making(rules, &mut inbox, at);
         }
         let was_blind = self.watch.is_blind();
@@ -302,26 +310,11 @@ impl Seen {
             desk.is_mark_due = true;
         }
 
-        let fault_before = self.fault;
-        if let Some(fault) = inbox.fault.filter(|_| !is_last) {
-            self.fault = fault;
-            if self.first_fault == 0 {
-                self.first_fault = fault;
-            }
-        }
         if !is_last {
+            self.watch_fault(inbox.fault, is_back && !ran_through);
+            self.switch_if_settled(desk, rules);
             self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
-            if self.fault != fault_before && self.fault != 0 {
-                if stop::splits(desk, rules, self.fault) {
-                    self.later_fault.get_or_insert((at, self.fault));
-                    if rules.open_at_fault {
-                        stop::open_downtime(desk, rules, &self.around(), at);
-                    }
-                } else {
-                    stop::fault(desk, rules, &self.around(), at);
-                }
-                self.refresh_due(desk, rules);
-            }
+            self.name_stop(desk, rules, at);
         }
         if self.first_fault != 0 && !self.watch.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
@@ -335,7 +328,6 @@ impl Seen {
         inbox.raws.clear();
         inbox.operands.clear();
         self.inbox = Inbox { raws: inbox.raws, operands: inbox.operands, ..Inbox::default() };
-        self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
         self.part_if_due(desk, rules, self.watch.horizon(at));
@@ -387,7 +379,7 @@ impl Seen {
             self.parts.tell(desk, rules, edge, Why::Edge);
         }
         self.hours = slot.hours;
-        stop::restate(desk, rules, &self.around(), edge.plus(-1), edge);
+        stop::restate(desk, rules, &self.around(rules), edge.plus(-1), edge);
         self.refresh_due(desk, rules);
     }
 
@@ -428,14 +420,13 @@ impl Seen {
 
     fn switch_if_settled(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
         let Some((making, since)) = self.making.settled() else { return };
-        let known = desk.known.machines.get(&rules.id);
-        if self.switched.as_ref() == Some(making) || known.is_none() {
+        if self.switched.as_ref() == Some(making) {
             return;
         }
         let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
         let switch = Switch { to: making.clone(), at: *since, counts, raw };
         self.switched = Some(making.clone());
-        order::switch(desk, rules, &self.around(), self.parts.counting(), &switch);
+        order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
         self.review(desk, rules, switch.at);
     }
 
@@ -449,7 +440,8 @@ impl Seen {
 
     /// Nothing was ever read of it: unknown from here on.
     pub fn begin(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp) {
-        if self.last_good.is_none() && !desk.known.machines.contains_key(&rules.id) {
+        let known = desk.known.machines.get(&rules.id).and_then(|machine| machine.current);
+        if self.last_good.is_none() && known.is_none() {
             let mut edges = std::mem::take(&mut desk.edges);
             self.watch.see_nothing(at, &mut edges);
             self.enter(desk, rules, edges);
@@ -562,6 +554,49 @@ impl Seen {
         }
     }
 
+    /// A fault that is shown. After a gap the first look counts anew: what was shown before belongs to what was before.
+    fn watch_fault(&mut self, fault: Option<i64>, is_back: bool) {
+        let before = self.fault;
+        self.fault = fault.unwrap_or(before);
+        if is_back {
+            self.first_fault = self.fault;
+            self.late_faults.clear();
+        } else if self.first_fault == 0 {
+            self.first_fault = self.fault;
+        }
+        let is_new = self.fault != 0 && (is_back || self.fault != before) && !self.late_faults.contains(&self.fault);
+        if is_new && self.late_faults.len() < LATE_FAULTS {
+            self.late_faults.push(self.fault);
+        }
+    }
+
+    /// Faults name the stop that they came in: not before it is certain whether it goes on.
+    fn name_stop(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp) {
+        if self.late_faults.is_empty() {
+            return;
+        }
+        let current = desk.known.machines.get(&rules.id).and_then(|machine| machine.current);
+        match current.map(|current| current.going) {
+            Some(Going::Still) if !self.watch.is_starting() => {}
+            Some(Going::Running) if !self.watch.is_stopping() => {
+                self.late_faults.clear();
+                return;
+            }
+            _ => return,
+        }
+        for fault in std::mem::take(&mut self.late_faults) {
+            if stop::splits(desk, rules, fault) {
+                self.later_fault.get_or_insert((at, fault));
+                if rules.open_at_fault {
+                    stop::open_downtime(desk, rules, &self.around(rules), at);
+                }
+            } else {
+                stop::fault(desk, rules, &self.around(rules), fault, at);
+            }
+        }
+        self.refresh_due(desk, rules);
+    }
+
     /// A failed read of the state code leaves what it said last.
     fn watch_state(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, inbox: &Inbox, at: Stamp) {
         let (Some(state), Some(Some(code))) = (&rules.state, inbox.state) else { return };
@@ -602,7 +637,7 @@ impl Seen {
                 Going::Unknown => self.parts_in_gap = false,
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
-            stop::edge(desk, rules, &self.around(), edge);
+            stop::edge(desk, rules, &self.around(rules), edge);
             self.review(desk, rules, edge.at);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
@@ -614,7 +649,7 @@ impl Seen {
         if let Some(due) = self.due
             && self.watch.horizon(now) >= due
         {
-            stop::open_downtime(desk, rules, &self.around(), due);
+            stop::open_downtime(desk, rules, &self.around(rules), due);
             self.due = None;
         }
     }
@@ -628,7 +663,7 @@ impl Seen {
             if let Cause::Fault(_) = parting.cause {
                 self.later_fault = None;
             }
-            stop::split(desk, rules, &self.around(), parting, until);
+            stop::split(desk, rules, &self.around(rules), parting, until);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -665,7 +700,7 @@ impl Seen {
             let due = self.due.unwrap_or(at).max(at.plus(1));
             self.parting = Some(Parting { at, due, cause: Cause::Fault(code) });
         } else if let Some(said) = self.mode.settled().copied().filter(|(class, _)| signal != Some(*class)) {
-            self.parting = stop::signal(desk, rules, || self.around(), said, now);
+            self.parting = stop::signal(desk, rules, || self.around(rules), said, now);
         }
         if self.parting.is_none() {
             self.parting = stop::too_long(desk, rules);
@@ -689,18 +724,26 @@ impl Seen {
         let [.., before, gap] = machine.book.intervals.as_slice() else { return false };
         let runs = self.watch.is_by_counts() || inbox.run == Some(Some(true));
         let ran = before.going == Going::Running && gap.going == Going::Unknown;
-        ran && runs && parts > 0 && ideal.time_ms(parts) >= at.since(gap.from) - ideal.cycle_ms()
+        let gap_ms = at.since(self.last_good.unwrap_or(gap.from).min(gap.from));
+        ran && runs && parts > 0 && ideal.time_ms(parts) >= gap_ms - ideal.cycle_ms()
     }
 
-    fn around(&self) -> stop::Around {
+    fn around(&self, rules: &MachineRules) -> stop::Around {
         stop::Around {
             fault: self.fault,
             first_fault: self.first_fault,
+            is_without_order: self.is_without_order(rules),
             signal: self.mode.settled().map(|(class, _)| *class),
             parts_in_gap: self.parts_in_gap,
             counts: *self.parts.counts(),
             raw: self.parts.raw(),
         }
+    }
+
+    /// It may not run without an order, and the PLC says that it has none.
+    fn is_without_order(&self, rules: &MachineRules) -> bool {
+        let shown = self.making.shown();
+        rules.order_required && shown.is_some_and(|(making, _)| *making == Making::default())
     }
 
     fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {

@@ -32,6 +32,8 @@ pub struct Around {
     pub fault: i64,
     /// The first fault code since the machine was suspected to stand; 0 for none.
     pub first_fault: i64,
+    /// It may not run without an order, and has none.
+    pub is_without_order: bool,
     /// What the state signal says of a stop now.
     pub signal: Option<Class>,
     /// Parts came while nobody looked.
@@ -118,14 +120,14 @@ pub fn restate(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, from:
 }
 
 /// The PLC shows a fault while the machine stands: the first one names the reason, others are listed.
-pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: Stamp) {
+pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, code: i64, until: Stamp) {
     let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
     match &mut stop.fault {
-        Some(fault) if fault.code == around.fault || fault.others.contains(&around.fault) => return,
+        Some(fault) if fault.code == code || fault.others.contains(&code) => return,
         Some(fault) if fault.others.len() >= OTHER_FAULTS => return,
-        Some(fault) => fault.others.push(around.fault),
+        Some(fault) => fault.others.push(code),
         None => {
-            stop.fault = Some(Fault { code: around.fault, others: Vec::new() });
+            stop.fault = Some(Fault { code, others: Vec::new() });
             judge(desk, rules, &mut stop);
         }
     }
@@ -372,8 +374,11 @@ fn place(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
 
 /// What is concluded of a stop that begins at `at` and that nothing else names.
 fn inferred(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) -> Option<Inferred> {
+    if around.is_without_order {
+        return Some(Inferred::NoOrder);
+    }
     let book = &desk.known.machines.get(&rules.id)?.book;
-    let Some(order) = book.order_at(at) else { return rules.order_required.then_some(Inferred::NoOrder) };
+    let order = book.order_at(at)?;
     let begun = book.assignments.iter().rev().find(|assignment| assignment.from <= at)?;
     let is_first_part_due = book.counts_before(begun.from).0.total == around.counts.total;
     let before = || products_before(book, begun.from).next();
