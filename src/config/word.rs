@@ -251,7 +251,7 @@ impl Word for OnDate {
         // 24.12.2026 is the usual slip.
         let parts: Vec<&str> = text.split('-').collect();
         let turned: Vec<&str> = text.split('.').rev().collect();
-        let (parts, is_turned) = if turned.len() == 3 { (turned, true) } else { (parts, false) };
+        let parts = if turned.len() == 3 { turned } else { parts };
         let number = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit()).then(|| part.parse::<i16>().ok());
         let numbers: Vec<i16> = parts.iter().filter_map(|part| number(part).flatten()).collect();
         let &[year, month, day] = numbers.as_slice() else {
@@ -259,8 +259,7 @@ impl Word for OnDate {
         };
         let narrow = |number: i16| i8::try_from(number).unwrap_or(0);
         match Date::new(year, narrow(month), narrow(day)) {
-            Ok(date) if is_turned => complaint(format!("`{text}` is not a date"), format!("write \"{date}\"")),
-            Ok(date) if text.len() == "2026-12-24".len() => Ok(OnDate(date)),
+            Ok(date) if date.to_string() == text => Ok(OnDate(date)),
             Ok(date) => complaint(format!("`{text}` is not a date"), format!("write \"{date}\"")),
             Err(_) => match Date::new(year, narrow(month), 1) {
                 Ok(first) => {
@@ -583,6 +582,24 @@ mod tests {
             assert!(Rate::read(wrong).is_err(), "{wrong}");
         }
         assert!(Cycle::read("0s").is_err());
+    }
+
+    #[test]
+    fn a_date_is_year_month_day_and_a_moment_has_no_offset() {
+        let day = Date::constant(2026, 12, 4);
+        assert_eq!(OnDate::read("2026-12-04"), Ok(OnDate(day)));
+        assert_eq!(Moment::read("2026-12-04"), Ok(Moment::Day(day)));
+        for noon in ["2026-12-04T12:00", "2026-12-04 12:00", "2026-12-04T12:00:00"] {
+            assert_eq!(Moment::read(noon), Ok(Moment::At(day.at(12, 0, 0, 0))), "{noon}");
+        }
+        for wrong in
+            ["", "2026-012-4", "2026-12-4", "04.12.2026", "2026-02-29", "2026-12", "2026-12-04-1", "+026-12-04"]
+        {
+            assert!(OnDate::read(wrong).is_err() && Moment::read(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["2026-12-04T12", "2026-12-04T12:00:30", "2026-12-04T12:00Z", "2026-12-04T12:00+01:00", "T12:00"] {
+            assert!(Moment::read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
