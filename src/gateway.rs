@@ -14,6 +14,7 @@ use crate::{
     event::{GATEWAY_LINE, Stamp, Told, notice},
     io::{
         clock::{Clock, wall},
+        descriptors,
         journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Row},
         mqtt, plc,
         systemd::Notify,
@@ -92,6 +93,9 @@ pub enum Error {
     /// A file that the broker settings name.
     #[error("[mqtt] cannot be used")]
     Mqtt(#[from] mqtt::Error),
+    /// More PLCs than descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::Error),
     /// The recording.
     #[error("the recording could not be written")]
     Record(#[from] crate::io::samples::Error),
@@ -117,6 +121,8 @@ pub enum Error {
 /// What keeps it from starting, or from going on.
 pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = ()>) -> Result<(), Error> {
     mqtt::check(&settings.mqtt)?;
+    let lines = plc::lines(settings.plcs.clone());
+    descriptors::allow(lines.len())?;
     let (journal, start) = Journal::open(&settings.journal)?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
     let known = remember(&start)?;
@@ -153,7 +159,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     };
     let patient_beats = patient_beats(&settings.plcs, clock);
     let mut tasks = JoinSet::new();
-    for line in plc::lines(settings.plcs) {
+    for line in lines {
         let (clock, out) = (clock, seen_in.clone());
         tasks.spawn(async move {
             plc::run(line, clock, out).await;

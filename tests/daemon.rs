@@ -8,7 +8,7 @@ mod mosquitto;
 #[path = "common/pki.rs"]
 mod pki;
 
-use andon::{Daemon, Ear, Heard, Mood, Peer, Place, Plc, dead_port, gapless};
+use andon::{Answer, Daemon, Ear, Heard, Mood, Peer, Place, Plc, dead_port, gapless};
 use mosquitto::{Door, Mosquitto, eventually};
 use pki::Pki;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use std::{
     fs,
     os::unix::net::UnixDatagram,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -364,6 +364,46 @@ fn sigterm_ends_in_time_with_a_broker_that_accepts_and_says_nothing() {
     eventually("the broker is asked", || broker.requests() > 0);
     plc.until_polled();
     daemon.stop();
+}
+
+/// `andon run` under limits that the shell sets before.
+fn under(limits: &str, place: &Place) -> Command {
+    let andon = place.command(&["run", "-c", "andon.toml"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{limits} && exec \"$@\""), "sh"]).arg(andon.get_program()).args(andon.get_args());
+    for (name, value) in andon.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.current_dir(andon.get_current_dir().unwrap()).stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn more_plcs_than_the_soft_limit_has_descriptors_are_all_read() {
+    const PLCS: usize = 40;
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let plcs: Vec<Plc> = (0..PLCS).map(|_| Plc::start()).collect();
+    let more = |(n, plc): (usize, &Plc)| {
+        format!("[[plc]]\nid = \"more-{n}\"\ntcp = \"127.0.0.1:{}\"\n[plc.points]\nrun = {{ coil = 0 }}\n", plc.port)
+    };
+    let more: String = plcs.iter().enumerate().skip(1).map(more).collect();
+    let place = Place::with(&(config(plcs[0].port, broker.port) + &more));
+    let daemon = Daemon::spawn(under("ulimit -Sn 32", &place));
+    eventually("all of them answer", || daemon.logged("a PLC answered") == PLCS);
+    assert!(daemon.troubles().is_empty(), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn a_hard_limit_that_leaves_too_few_descriptors_for_the_plcs_is_named_at_the_start() {
+    let place = Place::with(&config(1, 1));
+    let answer = Answer::of(under("ulimit -n 64", &place));
+    assert_eq!(answer.code, 69, "{}", answer.err);
+    let words = "65 open files are needed, 1 of them for PLCs, but the system allows no more than 64";
+    assert!(answer.err.contains(words) && answer.err.contains("LimitNOFILE="), "{}", answer.err);
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(super) fn failure(error: &Error) -> Failure {
     let exit = match error {
         Error::Journal(_) | Error::Snapshot(_) => Exit::Journal,
         Error::Mqtt(_) => Exit::Config,
-        Error::Record(_) | Error::KeepRecording { .. } | Error::Thread(_) => Exit::Unavailable,
+        Error::Record(_) | Error::KeepRecording { .. } | Error::Descriptors(_) | Error::Thread(_) => Exit::Unavailable,
         Error::Ended(_) => Exit::Bug,
     };
     Failure::new(exit, error)
