@@ -1,4 +1,4 @@
-//! What `andon run` takes of a machine: memory, descriptors, threads and time of the processor.
+//! What `andon run` takes of a machine: memory, descriptors, threads and time of the processor, from one PLC to a plant.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -12,28 +12,85 @@ mod plc;
 use daemon::Daemon;
 use mosquitto::{Door, Mosquitto};
 use plc::Plc;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     fmt::Write as _,
     fs, thread,
     time::{Duration, Instant},
 };
 
-/// Each with one machine, polled five times a second.
-const PLCS: [usize; 3] = [1, 20, 100];
+/// Each with one machine that has a run signal, two counters and a fault code: two requests, five times a second.
+const MACHINES: [usize; 3] = [1, 20, 100];
+/// Each read by one request a second of 40 registers, all of them points.
+const PLANTS: [usize; 5] = [10, 50, 100, 250, 500];
+const REGISTERS: usize = 40;
+/// Connected, first pictures told, first reports made.
+const STARTS: Duration = Duration::from_secs(5);
 /// Long enough for marks, pictures and a few hundred stops.
-const LIVES: Duration = Duration::from_secs(25);
+const LIVES: Duration = Duration::from_secs(20);
 
 fn main() {
-    println!(
-        "{:>6} {:>12} {:>12} {:>12} {:>8} {:>7}",
-        "PLCs", "VmRSS kB", "VmHWM kB", "descriptors", "threads", "CPU %"
+    // Listeners, and both ends of a connection are two.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    println!("+kB/PLC: for each one more than in the first row");
+    println!("load average {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
+    head("at 200 ms, a machine each");
+    table(&MACHINES, machine);
+    head("at 1 s, 40 registers, no machine");
+    table(&PLANTS, registers);
+    head("at 1 s, 40 registers, a machine each");
+    table(&PLANTS, |n, plc| registers(n, plc) + &counted(n));
+}
+
+fn machine(n: usize, plc: &Plc) -> String {
+    format!(
+        "[[plc]]\nid = \"p{n}\"\ntcp = \"{}\"\npoll = \"200ms\"\n[plc.points]\nrun = {{ coil = 0 }}\n\
+         total = {{ holding = 0, type = \"u32\" }}\nreject = {{ holding = 2, type = \"u32\" }}\n\
+         fault = {{ holding = 4 }}\n\
+         [[machine]]\nid = \"m{n}\"\nline = \"l\"\nideal_cycle = \"1s\"\nrun = \"p{n}.run\"\n\
+         total = \"p{n}.total\"\nreject = \"p{n}.reject\"\nfault = \"p{n}.fault\"\nshort_stop = \"2s\"\n",
+        plc.address
+    )
+}
+
+fn registers(n: usize, plc: &Plc) -> String {
+    let mut toml = format!(
+        "[[plc]]\nid = \"p{n}\"\ntcp = \"{}\"\npoll = \"1s\"\n[plc.points]\n\
+         total = {{ holding = 0, type = \"u32\" }}\n",
+        plc.address
     );
-    for plcs in PLCS {
-        live(plcs);
+    for register in 2..REGISTERS {
+        writeln!(toml, "r{register} = {{ holding = {register} }}").unwrap();
+    }
+    toml
+}
+
+/// Seen to run by its counter.
+fn counted(n: usize) -> String {
+    format!(
+        "[[machine]]\nid = \"m{n}\"\nline = \"l\"\nideal_cycle = \"1s\"\ntotal = \"p{n}.total\"\n\
+         fault = \"p{n}.r2\"\nstop_after = \"3s\"\nshort_stop = \"5s\"\n"
+    )
+}
+
+fn head(of: &str) {
+    println!(
+        "{of}\n{:>6} {:>10} {:>10} {:>9} {:>12} {:>8} {:>11} {:>7} {:>10}",
+        "PLCs", "VmRSS kB", "VmHWM kB", "+kB/PLC", "descriptors", "threads", "requests/s", "CPU %", "µs/request"
+    );
+}
+
+fn table(sizes: &[usize], toml_of: impl Fn(usize, &Plc) -> String) {
+    let mut first = None;
+    for plcs in sizes {
+        let resident = live(*plcs, &toml_of, first);
+        first.get_or_insert((*plcs, resident));
     }
 }
 
-fn live(plcs: usize) {
+/// Gives the resident memory; that of the `first` size is what every other one has grown from.
+fn live(plcs: usize, toml_of: impl Fn(usize, &Plc) -> String, first: Option<(usize, f64)>) -> f64 {
     let broker = Mosquitto::start(&Door::Anonymous);
     let plcs: Vec<Plc> = (0..plcs).map(|_| Plc::start()).collect();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -43,22 +100,13 @@ fn live(plcs: usize) {
         folder.path().join("data"),
         broker.port
     );
-    for (n, plc) in plcs.iter().enumerate() {
-        write!(
-            config,
-            "[[plc]]\nid = \"p{n}\"\ntcp = \"{}\"\npoll = \"200ms\"\n[plc.points]\nrun = {{ coil = 0 }}\n\
-             total = {{ holding = 0, type = \"u32\" }}\nreject = {{ holding = 2, type = \"u32\" }}\n\
-             fault = {{ holding = 4 }}\n\
-             [[machine]]\nid = \"m{n}\"\nline = \"l\"\nideal_cycle = \"1s\"\nrun = \"p{n}.run\"\n\
-             total = \"p{n}.total\"\nreject = \"p{n}.reject\"\nfault = \"p{n}.fault\"\nshort_stop = \"2s\"\n",
-            plc.address
-        )
-        .unwrap();
-    }
+    plcs.iter().enumerate().for_each(|(n, plc)| config += &toml_of(n, plc));
     let toml = folder.path().join("andon.toml");
     fs::write(&toml, config).unwrap();
+    plcs.iter().for_each(|plc| _ = plc.set(true));
     let andon = Daemon::start(&toml);
-    let (begun, mut chance) = (Instant::now(), fastrand::Rng::with_seed(1));
+    thread::sleep(STARTS);
+    let (begun, before, mut chance) = (Instant::now(), spent(&plcs, &andon), fastrand::Rng::with_seed(1));
     while begun.elapsed() < LIVES {
         for plc in &plcs {
             // One machine in ten changes each second.
@@ -68,10 +116,13 @@ fn live(plcs: usize) {
         }
         thread::sleep(Duration::from_secs(1));
     }
-    show(plcs.len(), &andon, begun.elapsed());
+    show(&plcs, &andon, begun.elapsed(), before, first)
 }
 
-fn show(plcs: usize, andon: &Daemon, lived: Duration) {
+fn show(plcs: &[Plc], andon: &Daemon, lived: Duration, before: (u64, Duration), first: Option<(usize, f64)>) -> f64 {
+    let (requests, busy) = spent(plcs, andon);
+    let requests = (requests - before.0) as f64 / lived.as_secs_f64();
+    let busy = (busy - before.1).as_secs_f64() / lived.as_secs_f64();
     let proc = format!("/proc/{}", andon.pid());
     let status = fs::read_to_string(format!("{proc}/status")).expect("it still runs");
     let field = |name: &str| {
@@ -79,15 +130,26 @@ fn show(plcs: usize, andon: &Daemon, lived: Duration) {
         line.trim_start_matches(':').trim().trim_end_matches(" kB").to_owned()
     };
     let descriptors = fs::read_dir(format!("{proc}/fd")).unwrap().count();
-    // Ticks of 10 ms, in user and kernel mode: the 14th and 15th word, counted behind the name in brackets.
-    let stat = fs::read_to_string(format!("{proc}/stat")).unwrap();
-    let words: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: f64 = words[11..13].iter().map(|word| word.parse::<f64>().unwrap()).sum();
+    let resident: f64 = field("VmRSS").parse().unwrap();
+    let more = first.map(|(plcs_then, then)| (resident - then) / (plcs.len() - plcs_then) as f64);
     println!(
-        "{plcs:>6} {:>12} {:>12} {descriptors:>12} {:>8} {:>7.1}",
+        "{:>6} {:>10} {:>10} {:>9} {descriptors:>12} {:>8} {requests:>11.1} {:>7.2} {:>10.0}",
+        plcs.len(),
         field("VmRSS"),
         field("VmHWM"),
+        more.map_or_else(String::new, |kb| format!("{kb:.1}")),
         field("Threads"),
-        ticks / lived.as_secs_f64()
+        busy * 100.0,
+        busy * 1e6 / requests,
     );
+    resident
+}
+
+/// Requests so far, and what all threads of the daemon had of the processor; finer than the ticks of `stat`.
+fn spent(plcs: &[Plc], andon: &Daemon) -> (u64, Duration) {
+    let threads = fs::read_dir(format!("/proc/{}/task", andon.pid())).expect("it still runs");
+    let ns = |schedstat: String| schedstat.split(' ').next().unwrap().parse::<u64>().unwrap();
+    let of = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("schedstat")).map_or(0, ns);
+    let busy = Duration::from_nanos(threads.map(|thread| of(thread.unwrap())).sum());
+    (plcs.iter().map(Plc::requests).sum(), busy)
 }

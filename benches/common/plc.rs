@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
     },
     thread,
     time::Instant,
@@ -24,6 +24,7 @@ struct State {
     total: AtomicU32,
     /// When the coil was first answered since it was set.
     answered: Mutex<Option<Instant>>,
+    requests: AtomicU64,
 }
 
 impl Plc {
@@ -49,6 +50,11 @@ impl Plc {
         Instant::now()
     }
 
+    /// How often anything was read.
+    pub fn requests(&self) -> u64 {
+        self.state.requests.load(SeqCst)
+    }
+
     /// When the coil, as it was set last, was first on its way to the reader.
     pub fn answered(&self) -> Option<Instant> {
         *self.state.answered.lock().unwrap()
@@ -68,6 +74,7 @@ impl State {
             let mut reply = request[..4].to_vec();
             reply.extend([0, length + 3, request[6], function, length]);
             reply.extend(data);
+            self.requests.fetch_add(1, SeqCst);
             stream.write_all(&reply).ok()?;
         }
     }
