@@ -7,6 +7,9 @@ pub(super) const EXCEPTION_BIT: u8 = 0x80;
 /// Unit, function, address, count: what a request has beside the frame of its transport.
 pub(super) const ASK_BYTES: u8 = 6;
 
+/// Of a question that comes back: byte by byte it can look like an answer.
+pub(super) const ECHO: &str = "it is the question itself";
+
 /// A read of so many registers or bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ask {

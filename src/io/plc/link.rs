@@ -17,6 +17,9 @@ pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
 pub(super) const BACK_OFF_CAP: Duration = Duration::from_secs(5);
 /// So many requests in a row without a proper reply: the other host is tried, an RTU connection is opened anew.
 const FAULTS_MOST: u32 = 3;
+/// From one transaction to the next: odd, so that each number comes once in 65 536 requests, and large, so that a device
+/// that counts for itself and is one ahead or behind meets none of ours.
+const TRANSACTION_STEP: u16 = 0x9E37;
 
 /// The way to one PLC or to several that share it, with never more than one connection and one request in flight.
 pub(super) struct Link {
@@ -145,7 +148,7 @@ impl Link {
             // Taken out while in use, so that a read that is given up takes its connection with it.
             Way::Tcp(kept) => match kept.take() {
                 Some(mut session) => {
-                    self.transaction = self.transaction.wrapping_add(1);
+                    self.transaction = self.transaction.wrapping_add(TRANSACTION_STEP);
                     let outcome = session.read(ask, self.transaction, patience).await;
                     if let Some(flaw) = session.take_flaw() {
                         self.tally.mended_frames += 1;

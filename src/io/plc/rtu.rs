@@ -6,7 +6,7 @@
 
 use super::{
     Channel, Error, LineTimes,
-    ask::{Ask, EXCEPTION_BIT},
+    ask::{Ask, ECHO, EXCEPTION_BIT},
     reach::{Reach, Stream},
 };
 use std::{sync::Arc, time::Duration};
@@ -280,6 +280,9 @@ fn judge(reply: &[u8], ask: Ask) -> Option<Result<Vec<u8>, Error>> {
     if checksum(body).to_le_bytes() != sum {
         return Some(Err(Error::Checksum));
     }
+    if body == ask.bytes() {
+        return garbled(ECHO.into());
+    }
     Some(if is_exception { Err(Error::Refused(third)) } else { Ok(body[3..].to_vec()) })
 }
 
@@ -321,6 +324,14 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(!matches!(judge(&flipped, ask), Some(Ok(_))), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn the_question_itself_is_no_answer_even_where_it_looks_like_one() {
+        // Twenty coils from 0x0300: three bytes of data, and a right checksum.
+        let ask = Ask { unit: 7, function: 1, address: 0x0300, count: 20 };
+        let echo = sealed(ask.bytes().to_vec());
+        assert!(matches!(judge(&echo, ask), Some(Err(Error::Garbled(why))) if why == ECHO));
     }
 
     #[tokio::test]

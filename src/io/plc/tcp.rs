@@ -5,7 +5,7 @@
 
 use super::{
     Error,
-    ask::{ASK_BYTES, Ask, EXCEPTION_BIT},
+    ask::{ASK_BYTES, Ask, ECHO, EXCEPTION_BIT},
     reach::Stream,
 };
 use std::{fmt, future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
@@ -125,9 +125,9 @@ impl Session {
         let mut heard = Vec::with_capacity(PREFIX_BYTES + MOST_BODY_BYTES);
         let mut bytes = [0; 512];
         let frame = loop {
-            let is_cut = is_cut(&heard, ask);
+            let is_dubious = is_cut(&heard, ask) || may_be_echo(&heard, ask);
             let read = self.stream.read(&mut bytes);
-            let count = if is_cut { timeout(QUIET, read).await } else { Ok(read.await) };
+            let count = if is_dubious { timeout(QUIET, read).await } else { Ok(read.await) };
             match count {
                 Ok(count) => {
                     let count = count.map_err(Error::Closed)?;
@@ -137,11 +137,11 @@ impl Session {
                     heard.extend_from_slice(&bytes[..count]);
                 }
                 // Nothing more comes: now it shows whether what is there is the frame.
-                Err(_) => break judge_cut(&heard, transaction, ask)?,
+                Err(_) => break judge_end(&heard, transaction, ask)?,
             }
             match judge(&heard, transaction, ask).transpose()? {
-                Some(frame) if frame.length.says >= frame.length.is => break frame,
-                Some(Frame { length, .. }) if heard.len() > PREFIX_BYTES + length.is => {
+                Some(frame) if !is_cut(&heard, ask) && !may_be_echo(&heard, ask) => break frame,
+                Some(Frame { length, .. }) if heard.len() > PREFIX_BYTES + length.is && is_cut(&heard, ask) => {
                     return Err(Error::Garbled(length.to_string()));
                 }
                 _ => {}
@@ -206,6 +206,9 @@ fn judge(heard: &[u8], transaction: u16, ask: Ask) -> Option<Result<Frame, Error
         return garbled(length.to_string());
     }
     heard.get(..PREFIX_BYTES + length.is)?;
+    if heard[PREFIX_BYTES..].starts_with(&ask.bytes()) {
+        return garbled(ECHO.into());
+    }
     Some(Ok(Frame { length, exception: is_exception.then_some(third) }))
 }
 
@@ -215,16 +218,22 @@ fn is_cut(heard: &[u8], ask: Ask) -> bool {
         && said(heard).is_some_and(|says| says < BODY_HEAD_BYTES + ask.data_bytes())
 }
 
-/// Judges an answer that is cut by its header, after which nothing came. Where the header ends it another frame could
-/// begin: the data are taken for data only if they end where all ends, and do not look like one.
-fn judge_cut(heard: &[u8], transaction: u16, ask: Ask) -> Result<Frame, Error> {
+/// What is whole so far could be the beginning of the question itself.
+fn may_be_echo(heard: &[u8], ask: Ask) -> bool {
+    heard.len() > HEAD_BYTES && ask.bytes().starts_with(&heard[PREFIX_BYTES..])
+}
+
+/// Judges what was heard when nothing more comes. Where the header cuts the answer another frame could begin: the data are
+/// taken for data only if they end where all ends, and do not look like one.
+fn judge_end(heard: &[u8], transaction: u16, ask: Ask) -> Result<Frame, Error> {
     let frame = judge(heard, transaction, ask).transpose()?;
-    let rest = said(heard).and_then(|says| heard.get(PREFIX_BYTES + says..)).unwrap_or_default();
-    match frame {
-        Some(frame) if heard.len() == PREFIX_BYTES + frame.length.is && !begins_frame(rest, ask) => Ok(frame),
-        Some(Frame { length, .. }) => Err(Error::Garbled(length.to_string())),
-        None => Err(Error::Garbled("it ends too early".into())),
+    let frame = frame.ok_or_else(|| Error::Garbled("it ends too early".into()))?;
+    let length = frame.length;
+    let rest = heard.get(PREFIX_BYTES + length.says..).unwrap_or_default();
+    if length.says < length.is && (heard.len() != PREFIX_BYTES + length.is || begins_frame(rest, ask)) {
+        return Err(Error::Garbled(length.to_string()));
     }
+    Ok(frame)
 }
 
 fn begins_frame(bytes: &[u8], ask: Ask) -> bool {
@@ -274,12 +283,23 @@ mod tests {
     fn a_frame_cut_by_its_header_is_none_if_another_one_may_follow() {
         let cut = |rest: &[u8]| {
             let heard = [&[0, 1, 0, 0, 0, 6, 1, 3, 12, 1, 1, 1], rest].concat();
-            judge_cut(&heard, 1, Ask { count: 6, ..ASK }).map(|frame| frame.length)
+            judge_end(&heard, 1, Ask { count: 6, ..ASK }).map(|frame| frame.length)
         };
         assert_eq!(cut(&[1; 9]).unwrap(), Flaw { says: 6, is: 15 });
         assert!(cut(&[1; 8]).is_err() && cut(&[1; 10]).is_err(), "too short, too long");
         assert!(cut(&[0, 2, 0, 0, 0, 3, 1, 0x83, 2]).is_err(), "an exception");
         assert!(cut(&[0, 2, 0, 0, 0, 9, 1, 3, 6]).is_err(), "a reply begins");
         assert!(cut(&[0; 9]).is_ok());
+    }
+
+    #[test]
+    fn the_question_itself_is_no_answer_even_where_it_looks_like_one() {
+        // Twenty coils from 0x0300: three bytes of data, and a length of six.
+        for ask in [Ask { unit: 1, function: 1, address: 0x0300, count: 20 }, Ask { address: 0x0200, count: 1, ..ASK }]
+        {
+            let echo = request(ask, 1);
+            assert!(matches!(judge(&echo, 1, ask), Some(Err(Error::Garbled(why))) if why == ECHO));
+            assert!((PREFIX_BYTES + BODY_HEAD_BYTES..echo.len()).all(|end| may_be_echo(&echo[..end], ask)));
+        }
     }
 }

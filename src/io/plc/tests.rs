@@ -1,5 +1,8 @@
 //! A device that lies, stutters and falls silent in every way seen in the field; whatever it does, no wrong value comes out.
 
+mod hostile;
+mod lab;
+
 use super::*;
 use crate::{
     io::clock::Clock,
