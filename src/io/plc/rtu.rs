@@ -126,19 +126,16 @@ impl Line {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::NoReply { patience }),
         };
-        match outcome {
-            Ok(data) => {
-                // The answer to this question or to the same one before: the other one may still come.
-                self.is_unsettled |= self.owed.iter().any(|owed| owed.ask == ask);
-                Ok(ask.values(&data, wanted.count))
-            }
-            Err(Error::Refused(code)) => Err(Error::Refused(code)),
-            Err(error) => {
-                let until = now + (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
-                self.owed.push(Owed { ask, asked: now, patience: patience + wire, until });
-                Err(error)
-            }
+        let until = now + (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
+        let this = Owed { ask, asked: now, patience: patience + wire, until };
+        if !matches!(outcome, Ok(_) | Err(Error::Refused(_))) {
+            self.owed.push(this);
+        } else if let Some(same) = self.owed.iter_mut().filter(|owed| owed.ask == ask).min_by_key(|owed| owed.until) {
+            // It may be the late answer to the same question before: then the one to this question still comes.
+            *same = this;
+            self.is_unsettled = true;
         }
+        Ok(ask.values(&outcome?, wanted.count))
     }
 
     fn owes_another(&self, ask: Ask) -> bool {

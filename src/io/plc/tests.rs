@@ -1,7 +1,9 @@
 //! A device that lies, stutters and falls silent in every way seen in the field; whatever it does, no wrong value comes out.
 
+mod broken;
 mod hostile;
 mod lab;
+mod notices;
 
 use super::*;
 use crate::{
