@@ -3,20 +3,23 @@
 
 use andon::{
     config::load_text,
-    io::plc::{Settings, probe::Probe},
+    io::plc::{Channel, Opening, Place, Reach, Settings, Stream, probe::Probe},
     signal::point::Area,
 };
 use libfuzzer_sys::fuzz_target;
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     runtime::{Builder, Runtime},
-    task::LocalSet,
 };
 
-/// What is asked, in bytes.
-const REQUEST_BYTES: usize = 12;
 /// Of a device that keeps the connection and says too little. The clock is paused: where nobody has anything to do it jumps,
 /// and a time-out costs nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -41,19 +44,97 @@ run = "p.r"
 
 /// What the device says to one request.
 struct Reply {
-    /// Bears the request's transaction and unit, and the length that it has.
+    /// Bears what a reply needs to be one: of TCP the request's transaction and unit, and the length that it has; of RTU
+    /// the request's unit and a checksum.
     is_framed: bool,
     hangs_up: bool,
+    /// The half of it comes first.
+    is_split: bool,
     bytes: Vec<u8>,
 }
 
-type Script = Rc<RefCell<VecDeque<Reply>>>;
+/// A device in memory, and the replies that it still has.
+struct Device {
+    is_rtu: bool,
+    script: Arc<Mutex<VecDeque<Reply>>>,
+}
+
+impl Reach for Device {
+    fn open<'a>(&'a self, _: Place<'a>, _: Duration) -> Opening<'a> {
+        let line = Line { is_rtu: self.is_rtu, script: Arc::clone(&self.script), said: VecDeque::new(), ends: false };
+        Box::pin(async move { Ok(Box::new(line) as Box<dyn Stream>) })
+    }
+}
+
+struct Line {
+    is_rtu: bool,
+    script: Arc<Mutex<VecDeque<Reply>>>,
+    said: VecDeque<Vec<u8>>,
+    ends: bool,
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, request: &[u8]) -> Poll<io::Result<usize>> {
+        let reply = self.script.lock().expect("no panic before").pop_front();
+        let Some(Reply { is_framed, hangs_up, is_split, mut bytes }) = reply else {
+            self.ends = true;
+            return Poll::Ready(Ok(request.len()));
+        };
+        if is_framed && self.is_rtu && !bytes.is_empty() {
+            bytes[0] = request[0];
+            let sum = checksum(&bytes);
+            bytes.extend(sum.to_le_bytes());
+        } else if is_framed && bytes.len() > 7 {
+            bytes[..4].copy_from_slice(&request[..4]);
+            // A length that is not zero is a lie of its own.
+            if bytes[4..6] == [0, 0] {
+                let length = u16::try_from(bytes.len() - 6).unwrap_or(u16::MAX);
+                bytes[4..6].copy_from_slice(&length.to_be_bytes());
+            }
+            bytes[6] = request[6];
+        }
+        let rest = if is_split { bytes.split_off(bytes.len() / 2) } else { Vec::new() };
+        self.said.extend([bytes, rest].into_iter().filter(|part| !part.is_empty()));
+        self.ends = hangs_up;
+        Poll::Ready(Ok(request.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.said.pop_front() {
+            Some(mut part) => {
+                let rest = part.split_off(part.len().min(buf.remaining()));
+                buf.put_slice(&part);
+                if !rest.is_empty() {
+                    self.said.push_front(rest);
+                }
+            }
+            // Nobody is woken: only the clock goes on.
+            None if !self.ends => return Poll::Pending,
+            None => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0xFFFF, |sum, byte| {
+        (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xA001 } else { sum >> 1 })
+    })
+}
 
 struct Bench {
     runtime: Runtime,
-    local: LocalSet,
     settings: Settings,
-    script: Script,
 }
 
 thread_local! {
@@ -62,44 +143,14 @@ thread_local! {
 
 fn bench() -> Bench {
     let (mut plan, _) = load_text("fuzz.toml", CONFIG).unwrap_or_else(|faults| panic!("{}", faults[0].render()));
-    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    let local = LocalSet::new();
-    let script = Script::default();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let mut settings = plan.plcs.remove(0);
-    settings.channel = andon::io::plc::Channel::tcp(listener.local_addr().expect("an address").to_string());
     settings.timeout = PATIENCE;
-    let device = Rc::clone(&script);
-    local.spawn_local(async move {
-        loop {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            tokio::task::spawn_local(serve(stream, Rc::clone(&device)));
-        }
-    });
-    Bench { runtime, local, settings, script }
+    settings.points.clear();
+    Bench { runtime, settings }
 }
 
-async fn serve(mut stream: TcpStream, script: Script) {
-    // No port may wait for a minute after each input.
-    stream.set_zero_linger().expect("an option");
-    let mut request = [0; REQUEST_BYTES];
-    while stream.read_exact(&mut request).await.is_ok() {
-        let Some(Reply { is_framed, hangs_up, mut bytes }) = script.borrow_mut().pop_front() else { break };
-        if is_framed && bytes.len() > 7 {
-            bytes[..4].copy_from_slice(&request[..4]);
-            let length = u16::try_from(bytes.len() - 6).unwrap_or(u16::MAX);
-            bytes[4..6].copy_from_slice(&length.to_be_bytes());
-            bytes[6] = request[6];
-        }
-        if stream.write_all(&bytes).await.is_err() || hangs_up {
-            break;
-        }
-    }
-    let _ = stream.shutdown().await;
-    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {}
-}
-
-/// `flags, low byte of the count, address, length, bytes …` for each request.
+/// `flags, low byte of the count, address, length, bytes …` for each request; the first one's flags also say which framing.
 fn split(mut input: &[u8]) -> (Vec<(Area, u16, u16)>, VecDeque<Reply>) {
     let (mut asks, mut replies) = (Vec::new(), VecDeque::new());
     while let [flags, count, address, length, rest @ ..] = input {
@@ -108,7 +159,8 @@ fn split(mut input: &[u8]) -> (Vec<(Area, u16, u16)>, VecDeque<Reply>) {
         let count = (u16::from(*count) | u16::from(flags >> 5) << 8) % most + 1;
         asks.push((area, u16::from(*address) << 4, count));
         let (bytes, next) = rest.split_at(usize::from(*length).min(rest.len()));
-        replies.push_back(Reply { is_framed: flags & 4 != 0, hangs_up: flags & 8 == 0, bytes: bytes.to_vec() });
+        let (is_framed, hangs_up, is_split) = (flags & 4 != 0, flags & 8 == 0, address & 1 == 1);
+        replies.push_back(Reply { is_framed, hangs_up, is_split, bytes: bytes.to_vec() });
         input = next;
     }
     (asks, replies)
@@ -119,10 +171,17 @@ fuzz_target!(|input: &[u8]| {
     if asks.is_empty() {
         return;
     }
+    // The same input gives the same transactions.
+    fastrand::seed(0);
+    let is_rtu = input[0] & 16 != 0;
     BENCH.with(|bench| {
-        *bench.script.borrow_mut() = replies;
-        bench.local.block_on(&bench.runtime, async {
-            let mut probe = Probe::new(bench.settings.clone());
+        bench.runtime.block_on(async {
+            let mut settings = bench.settings.clone();
+            if is_rtu {
+                settings.channel = Channel::RtuOverTcp { host: "memory".into() };
+            }
+            let device = Device { is_rtu, script: Arc::new(Mutex::new(replies)) };
+            let mut probe = Probe::over(Arc::new(device), settings);
             for (area, address, count) in asks {
                 if let Ok(values) = probe.read(area, address, count).await {
                     assert_eq!(values.len(), usize::from(count), "as many as were asked for");

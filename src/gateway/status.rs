@@ -46,6 +46,6 @@ impl StatusBook {
 }
 
 fn told(PlcStatus { answers, counters }: PlcStatus) -> Plc {
-    let Counters { polls, requests, retries, timeouts, late, crc, skipped } = counters;
-    Plc { answers, polls, requests, retries, timeouts, late, crc, skipped }
+    let Counters { polls, requests, retries, timeouts, late, crc, mended_frames, skipped } = counters;
+    Plc { answers, polls, requests, retries, timeouts, late, crc, mended_frames, skipped }
 }

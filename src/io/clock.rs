@@ -15,13 +15,28 @@ pub struct Clock {
     anchor: Stamp,
     boot_ns: i128,
     speed: u32,
+    /// Goes with the timers, whose clock a test may pause.
+    #[cfg(test)]
+    timers: Option<tokio::time::Instant>,
 }
 
 impl Clock {
     /// Anchors the timeline at the wall clock. It runs `speed` times as fast as the world (at least 1; more is for
     /// simulation).
     pub fn start(speed: u32) -> Clock {
-        Clock { anchor: wall(), boot_ns: boot_ns(), speed: speed.max(1) }
+        Clock {
+            anchor: wall(),
+            boot_ns: boot_ns(),
+            speed: speed.max(1),
+            #[cfg(test)]
+            timers: None,
+        }
+    }
+
+    /// The timeline of the timers.
+    #[cfg(test)]
+    pub(crate) fn of_timers() -> Clock {
+        Clock { timers: Some(tokio::time::Instant::now()), ..Clock::start(1) }
     }
 
     /// Where an earlier process' timeline ended later than this one begins, this one goes on from there: what was told
@@ -57,6 +72,10 @@ impl Clock {
     }
 
     fn elapsed_ns(&self) -> i128 {
+        #[cfg(test)]
+        if let Some(begun) = self.timers {
+            return i128::try_from(begun.elapsed().as_nanos()).unwrap();
+        }
         (boot_ns() - self.boot_ns) * i128::from(self.speed)
     }
 }

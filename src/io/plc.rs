@@ -1,9 +1,11 @@
 //! PLCs in, observations out: one task a channel.
 
+mod ask;
 mod line;
 mod link;
 mod load;
 pub mod probe;
+mod reach;
 mod rtu;
 pub mod scan;
 mod tcp;
@@ -13,6 +15,7 @@ mod unit;
 
 pub use line::run;
 pub use load::{Load, load};
+pub use reach::{Opening, Place, Reach, Stream, World};
 
 use super::in_words;
 use crate::{
@@ -178,6 +181,8 @@ pub struct Counters {
     pub late: u64,
     /// Replies with a wrong checksum.
     pub crc: u64,
+    /// Answers with a wrong length in their header, read by their own count.
+    pub mended_frames: u64,
     /// Polls that came due while another one ran.
     pub skipped: u64,
 }
@@ -211,7 +216,7 @@ pub enum Word {
         plc: String,
         /// When it was noticed.
         at: Stamp,
-        /// `plc_failover`, `plc_holes`, `plc_late`, `plc_crc` or `plc_overrun`.
+        /// `plc_failover`, `plc_holes`, `plc_late`, `plc_crc`, `plc_frames` or `plc_overrun`.
         code: &'static str,
         /// In words.
         text: String,

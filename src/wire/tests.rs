@@ -811,8 +811,17 @@ fn the_picture_of_the_oee_holds_the_windows_of_the_report() {
 #[test]
 fn the_status_of_the_gateway() {
     let names = names();
-    let press =
-        Plc { answers: Some(true), polls: 5000, requests: 5003, retries: 2, timeouts: 1, late: 1, crc: 1, skipped: 0 };
+    let press = Plc {
+        answers: Some(true),
+        polls: 5000,
+        requests: 5003,
+        retries: 2,
+        timeouts: 1,
+        late: 1,
+        crc: 1,
+        mended_frames: 0,
+        skipped: 0,
+    };
     let status = Status {
         status: "online",
         instance: Uuid::nil(),
@@ -851,6 +860,7 @@ fn the_status_of_the_gateway() {
               "timeouts": 1,
               "late": 1,
               "crc": 1,
+              "mended_frames": 0,
               "skipped": 0
             }
           },

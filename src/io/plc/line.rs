@@ -1,16 +1,27 @@
 //! The PLCs of one channel in, their words out: one task, one request in flight.
 
-use super::{Settings, Word, link::Link, unit::Unit};
+use super::{
+    Settings, Word,
+    link::Link,
+    reach::{Reach, World},
+    unit::Unit,
+};
 use crate::io::clock::Clock;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Looks at every PLC of a channel at its own pace, for ever; returns when nobody listens to `out` any more. A poll that
 /// comes due while another one runs is skipped, never queued.
 pub async fn run(plcs: Vec<Settings>, clock: Clock, out: mpsc::Sender<Word>) {
+    run_over(Arc::new(World), plcs, clock, out).await;
+}
+
+/// The same, with streams of whatever kind.
+pub(super) async fn run_over(reach: Arc<dyn Reach>, plcs: Vec<Settings>, clock: Clock, out: mpsc::Sender<Word>) {
     let Some(channel) = plcs.first().map(|plc| plc.channel.clone()) else { return out.closed().await };
     let read: Vec<Settings> = plcs.into_iter().filter(|plc| !plc.points.is_empty()).collect();
     let is_alone = read.len() == 1;
-    let mut link = Link::new(channel);
+    let mut link = Link::new(channel, reach);
     let mut units: Vec<Unit> = read.into_iter().map(|plc| Unit::new(plc, clock, is_alone)).collect();
     while let Some((unit, group)) = first_due(&units, clock) {
         tokio::select! {

@@ -1,8 +1,14 @@
 //! A block read in, its registers or a fault out, over a connection or a line that comes back after every fault.
 
-use super::{Channel, Error, in_words, rtu, tcp};
+use super::{
+    Channel, Error,
+    ask::Ask,
+    in_words,
+    reach::{Place, Reach},
+    rtu, tcp,
+};
 use crate::signal::plan::Block;
-use std::{collections::BTreeSet, mem, time::Duration};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Pause after the first failed attempt to connect; it doubles with each one more.
@@ -11,10 +17,17 @@ pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
 pub(super) const BACK_OFF_CAP: Duration = Duration::from_secs(5);
 /// So many requests in a row without a proper reply: the other host is tried, an RTU connection is opened anew.
 const FAULTS_MOST: u32 = 3;
+/// From one transaction to the next: odd, so that each number comes once in 65 536 requests, and large, so that a device
+/// that counts for itself and is one ahead or behind meets none of ours.
+const TRANSACTION_STEP: u16 = 0x9E37;
 
 /// The way to one PLC or to several that share it, with never more than one connection and one request in flight.
 pub(super) struct Link {
     way: Way,
+    reach: Arc<dyn Reach>,
+    /// Of the last request over Modbus TCP. It goes on with the next connection, and where another process stopped it
+    /// hardly begins: a gateway may pass the reply to an old request to a new connection.
+    transaction: u16,
     /// One, or those of a redundant PLC.
     hosts: Vec<String>,
     host: usize,
@@ -45,6 +58,10 @@ pub(super) struct Tally {
     pub(super) timeouts: u64,
     /// Replies with a wrong checksum.
     pub(super) crc: u64,
+    /// Answers whose header was wrong.
+    pub(super) mended_frames: u64,
+    /// What was wrong with the last of them.
+    pub(super) flaw: Option<tcp::Flaw>,
     /// The hosts before and after, if another one answers now.
     pub(super) failed_over: Option<(String, String)>,
 }
@@ -55,13 +72,15 @@ enum Way {
 }
 
 impl Link {
-    pub(super) fn new(channel: Channel) -> Link {
+    pub(super) fn new(channel: Channel, reach: Arc<dyn Reach>) -> Link {
         let (way, hosts) = match channel {
             Channel::Tcp { hosts } => (Way::Tcp(None), hosts),
-            channel => (Way::Rtu(Box::new(rtu::Line::new(channel))), Vec::new()),
+            channel => (Way::Rtu(Box::new(rtu::Line::new(channel, Arc::clone(&reach)))), Vec::new()),
         };
         Link {
             way,
+            reach,
+            transaction: fastrand::u16(..),
             hosts,
             host: 0,
             answering: None,
@@ -124,11 +143,17 @@ impl Link {
             self.connect(patience).await?;
         }
         self.tally.requests += 1;
+        let ask = Ask::new(unit, block.area, block.address, block.count);
         let outcome = match &mut self.way {
             // Taken out while in use, so that a read that is given up takes its connection with it.
             Way::Tcp(kept) => match kept.take() {
                 Some(mut session) => {
-                    let outcome = session.read(unit, block.area, block.address, block.count, patience).await;
+                    self.transaction = self.transaction.wrapping_add(TRANSACTION_STEP);
+                    let outcome = session.read(ask, self.transaction, patience).await;
+                    if let Some(flaw) = session.take_flaw() {
+                        self.tally.mended_frames += 1;
+                        self.tally.flaw = Some(flaw);
+                    }
                     if matches!(outcome, Ok(_) | Err(Error::Refused(_))) {
                         *kept = Some(session);
                     }
@@ -136,7 +161,7 @@ impl Link {
                 }
                 None => Err(Error::Waiting(self.why.clone())),
             },
-            Way::Rtu(line) => line.read(unit, block.area, block.address, block.count, patience).await,
+            Way::Rtu(line) => line.read(ask, patience).await,
         };
         match &outcome {
             Ok(_) | Err(Error::Refused(_)) => {
@@ -193,9 +218,9 @@ impl Link {
                 let mut outcome = Err(Error::Waiting(String::new()));
                 for step in 0..self.hosts.len() {
                     let host = (self.host + step) % self.hosts.len();
-                    match tcp::Session::connect(&self.hosts[host], patience).await {
-                        Ok(opened) => {
-                            (*session, self.host) = (Some(opened), host);
+                    match self.reach.open(Place::Host(&self.hosts[host]), patience).await {
+                        Ok(stream) => {
+                            (*session, self.host) = (Some(tcp::Session::new(stream)), host);
                             outcome = Ok(());
                             break;
                         }

@@ -1,6 +1,10 @@
 //! One PLC in; what the registers of its points hold at this moment and how long each reply took, or why there was none, out.
 
-use super::{Error, GATEWAY_PATH, GATEWAY_TARGET, Settings, in_words, link::Link};
+use super::{
+    Error, GATEWAY_PATH, GATEWAY_TARGET, Settings, in_words,
+    link::Link,
+    reach::{Reach, World},
+};
 use crate::signal::{
     plan::{Block, plan},
     point::Area,
@@ -52,7 +56,12 @@ impl Error {
 impl Probe {
     /// Nothing is connected before the first request.
     pub fn new(settings: Settings) -> Probe {
-        let link = Link::new(settings.channel.clone());
+        Probe::over(Arc::new(World), settings)
+    }
+
+    /// The same, with streams of whatever kind.
+    pub fn over(reach: Arc<dyn Reach>, settings: Settings) -> Probe {
+        let link = Link::new(settings.channel.clone(), reach);
         Probe { settings, link, met: false, fault: None }
     }
 

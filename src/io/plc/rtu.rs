@@ -4,16 +4,15 @@
 //! without its reply is remembered (an [`Owed`]) until no reply can come any more; as long as one is owed, nothing is
 //! asked whose answer could be confused with it. One register more makes the difference.
 
-use super::{Channel, Error, LineTimes, Parity, Serial, tcp};
-use crate::signal::point::Area;
-use std::time::Duration;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::{Instant, timeout, timeout_at},
+use super::{
+    Channel, Error, LineTimes,
+    ask::{Ask, ECHO, EXCEPTION_BIT},
+    reach::{Reach, Stream},
 };
-
-use tokio_serial::{
-    ClearBuffer, DataBits, FlowControl, SerialPort as _, SerialPortBuilderExt as _, SerialStream, StopBits,
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{Instant, timeout, timeout_at},
 };
 
 /// Unit, function, address, count, checksum.
@@ -22,7 +21,6 @@ pub(super) const REQUEST_BYTES: usize = 8;
 pub(super) const REPLY_BYTES: usize = 5;
 /// Unit, function, code, checksum.
 const EXCEPTION_BYTES: usize = 5;
-const EXCEPTION_BIT: u8 = 0x80;
 
 /// Silence after a request that failed, before the next one; it grows to the longest lateness seen …
 const QUIET: Duration = Duration::from_millis(50);
@@ -40,12 +38,10 @@ const HEARD_BYTES: usize = 4096;
 const MOST_REGISTERS: u16 = 125;
 const MOST_BITS: u16 = 2000;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
 /// One line, or one connection to a gateway that passes RTU frames.
 pub(super) struct Line {
     channel: Channel,
+    reach: Arc<dyn Reach>,
     times: LineTimes,
     stream: Option<Box<dyn Stream>>,
     /// When the last byte was on the line.
@@ -67,36 +63,17 @@ struct Owed {
     until: Instant,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ask {
-    unit: u8,
-    function: u8,
-    address: u16,
-    count: u16,
-}
-
-impl Ask {
-    fn data_bytes(self) -> usize {
-        let count = usize::from(self.count);
-        if self.function <= 2 { count.div_ceil(8) } else { count * 2 }
-    }
-
-    /// A reply to the one could be taken for a reply to the other.
-    fn is_like(self, other: Ask) -> bool {
-        (self.unit, self.function, self.data_bytes()) == (other.unit, other.function, other.data_bytes())
-    }
-
-    fn frame(self) -> Vec<u8> {
-        let [address, count] = [self.address.to_be_bytes(), self.count.to_be_bytes()];
-        sealed(vec![self.unit, self.function, address[0], address[1], count[0], count[1]])
-    }
+/// A reply to the one could be taken for a reply to the other.
+fn is_like(one: Ask, other: Ask) -> bool {
+    (one.unit, one.function, one.data_bytes()) == (other.unit, other.function, other.data_bytes())
 }
 
 impl Line {
-    pub(super) fn new(channel: Channel) -> Line {
+    pub(super) fn new(channel: Channel, reach: Arc<dyn Reach>) -> Line {
         Line {
             times: channel.line_times(),
             channel,
+            reach,
             stream: None,
             last_byte: Instant::now(),
             is_unsettled: false,
@@ -123,14 +100,7 @@ impl Line {
     }
 
     pub(super) async fn open(&mut self, patience: Duration) -> Result<(), Error> {
-        self.stream = Some(match &self.channel {
-            Channel::Serial(line) => {
-                let opened = serial_port(line);
-                Box::new(opened.map_err(|source| Error::Open { device: line.device.clone(), source: source.into() })?)
-            }
-            Channel::RtuOverTcp { host } => Box::new(tcp::dial(host, patience).await?),
-            Channel::Tcp { .. } => return Err(Error::Garbled("it is no RTU line".into())),
-        });
+        self.stream = Some(self.reach.open(self.channel.place(), patience).await?);
         self.is_unsettled = true;
         Ok(())
     }
@@ -140,25 +110,11 @@ impl Line {
         std::mem::take(&mut self.late)
     }
 
-    /// Reads `count` registers or bits, exactly as many; a bit comes as a register that holds 0 or 1.
-    pub(super) async fn read(
-        &mut self,
-        unit: u8,
-        area: Area,
-        address: u16,
-        count: u16,
-        patience: Duration,
-    ) -> Result<Vec<u16>, Error> {
+    /// Reads exactly as many registers or bits as wanted.
+    pub(super) async fn read(&mut self, wanted: Ask, patience: Duration) -> Result<Vec<u16>, Error> {
         self.hush(if self.is_unsettled { self.quiet } else { self.times.gap }).await?;
         let now = Instant::now();
         self.owed.retain(|owed| owed.until > now);
-        let function = match area {
-            Area::Coil => 1,
-            Area::Discrete => 2,
-            Area::Holding => 3,
-            Area::Input => 4,
-        };
-        let wanted = Ask { unit, function, address, count };
         let ask = self.unmistakable(wanted).ok_or(Error::Unsure)?;
         let wire = self.times.byte * u32::try_from(REQUEST_BYTES + REPLY_BYTES + ask.data_bytes()).unwrap_or(u32::MAX);
         self.is_unsettled = true;
@@ -170,25 +126,16 @@ impl Line {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::NoReply { patience }),
         };
-        match outcome {
-            Ok(data) => {
-                // The answer to this question or to the same one before: the other one may still come.
-                self.is_unsettled |= self.owed.iter().any(|owed| owed.ask == ask);
-                let mut values: Vec<u16> = if area.is_bits() {
-                    data.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1))).collect()
-                } else {
-                    data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
-                };
-                values.truncate(usize::from(count));
-                Ok(values)
-            }
-            Err(Error::Refused(code)) => Err(Error::Refused(code)),
-            Err(error) => {
-                let until = now + (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
-                self.owed.push(Owed { ask, asked: now, patience: patience + wire, until });
-                Err(error)
-            }
+        let until = now + (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
+        let this = Owed { ask, asked: now, patience: patience + wire, until };
+        if !matches!(outcome, Ok(_) | Err(Error::Refused(_))) {
+            self.owed.push(this);
+        } else if let Some(same) = self.owed.iter_mut().filter(|owed| owed.ask == ask).min_by_key(|owed| owed.until) {
+            // It may be the late answer to the same question before: then the one to this question still comes.
+            *same = this;
+            self.is_unsettled = true;
         }
+        Ok(ask.values(&outcome?, wanted.count))
     }
 
     fn owes_another(&self, ask: Ask) -> bool {
@@ -197,9 +144,9 @@ impl Line {
 
     /// What is asked instead, so that no reply that is still owed can be taken for the answer.
     fn unmistakable(&self, wanted: Ask) -> Option<Ask> {
-        let (step, most) = if wanted.function <= 2 { (8, MOST_BITS) } else { (1, MOST_REGISTERS) };
+        let (step, most) = if wanted.is_bits() { (8, MOST_BITS) } else { (1, MOST_REGISTERS) };
         let mut ask = wanted;
-        while self.owed.iter().any(|owed| owed.ask != ask && owed.ask.is_like(ask)) {
+        while self.owed.iter().any(|owed| owed.ask != ask && is_like(owed.ask, ask)) {
             ask.count += step;
             if ask.count > most || u32::from(ask.address) + u32::from(ask.count) > 1 << 16 {
                 return None;
@@ -248,7 +195,12 @@ impl Line {
                 from += 1;
                 continue;
             };
-            let owed = self.owed.remove(place);
+            let owed = self.owed[place];
+            // Which of several it refuses an exception does not say: all of them stay owed.
+            let is_exception = heard[from + 1] & EXCEPTION_BIT != 0;
+            if !is_exception || !self.owes_another(owed.ask) {
+                self.owed.remove(place);
+            }
             let lateness = now.saturating_duration_since(owed.asked + owed.patience);
             self.quiet = self.quiet.max(lateness.mul_f64(1.25)).min(QUIET_CAP);
             self.late.push(owed.ask.unit);
@@ -260,7 +212,7 @@ impl Line {
     /// The data of the reply.
     async fn exchange(&mut self, ask: Ask) -> Result<Vec<u8>, Error> {
         let stream = self.stream.as_mut().ok_or_else(closed)?;
-        let request = ask.frame();
+        let request = sealed(ask.bytes().to_vec());
         stream.write_all(&request).await.map_err(Error::Closed)?;
         let mut echo = if self.times.echo { &request[..] } else { &[] };
         let mut heard = Vec::new();
@@ -318,12 +270,15 @@ fn judge(reply: &[u8], ask: Ask) -> Option<Result<Vec<u8>, Error>> {
     }
     let third = *reply.get(2)?;
     if !is_exception && usize::from(third) != ask.data_bytes() {
-        return garbled(format!("it holds {third} bytes where {} were due", ask.data_bytes()));
+        return garbled(ask.misfit(usize::from(third)));
     }
     let frame = reply.get(..frame_bytes(reply, ask))?;
     let (body, sum) = frame.split_at(frame.len() - 2);
     if checksum(body).to_le_bytes() != sum {
         return Some(Err(Error::Checksum));
+    }
+    if body == ask.bytes() {
+        return garbled(ECHO.into());
     }
     Some(if is_exception { Err(Error::Refused(third)) } else { Ok(body[3..].to_vec()) })
 }
@@ -341,33 +296,15 @@ fn checksum(bytes: &[u8]) -> u16 {
     })
 }
 
-/// The line, ours alone. Its stream is never flushed: that would wait in tcdrain, and with it every other PLC; the time
-/// that the bytes take is reckoned with instead.
-fn serial_port(line: &Serial) -> tokio_serial::Result<SerialStream> {
-    let port = tokio_serial::new(line.device.to_string_lossy(), line.baud)
-        .data_bits(if line.data_bits == 7 { DataBits::Seven } else { DataBits::Eight })
-        .stop_bits(if line.stop_bits == 2 { StopBits::Two } else { StopBits::One })
-        .parity(match line.parity {
-            Parity::None => tokio_serial::Parity::None,
-            Parity::Even => tokio_serial::Parity::Even,
-            Parity::Odd => tokio_serial::Parity::Odd,
-        })
-        .flow_control(FlowControl::None)
-        .open_native_async()?;
-    // What was heard before the settings held is no answer to anything.
-    port.clear(ClearBuffer::All)?;
-    Ok(port)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::reach::World, *};
 
     #[test]
     fn a_request_is_the_one_of_the_specification() {
         // The example of the Modbus serial line guide: unit 4, input registers 0, 1.
         let ask = Ask { unit: 1, function: 4, address: 0, count: 10 };
-        assert_eq!(ask.frame(), [0x01, 0x04, 0x00, 0x00, 0x00, 0x0A, 0x70, 0x0D]);
+        assert_eq!(sealed(ask.bytes().to_vec()), [0x01, 0x04, 0x00, 0x00, 0x00, 0x0A, 0x70, 0x0D]);
         assert_eq!(checksum(b"123456789"), 0x4B37);
     }
 
@@ -386,9 +323,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_question_itself_is_no_answer_even_where_it_looks_like_one() {
+        // Twenty coils from 0x0300: three bytes of data, and a right checksum.
+        let ask = Ask { unit: 7, function: 1, address: 0x0300, count: 20 };
+        let echo = sealed(ask.bytes().to_vec());
+        assert!(matches!(judge(&echo, ask), Some(Err(Error::Garbled(why))) if why == ECHO));
+    }
+
     #[tokio::test]
     async fn what_could_be_taken_for_a_late_reply_is_asked_with_a_register_more() {
-        let mut line = Line::new(Channel::RtuOverTcp { host: "nowhere".into() });
+        let mut line = Line::new(Channel::RtuOverTcp { host: "nowhere".into() }, Arc::new(World));
         let ask = |address, count| Ask { unit: 7, function: 3, address, count };
         let (asked, patience) = (Instant::now(), Duration::from_secs(1));
         line.owed.push(Owed { ask: ask(0, 2), asked, patience, until: asked + patience });

@@ -1,5 +1,10 @@
 //! A device that lies, stutters and falls silent in every way seen in the field; whatever it does, no wrong value comes out.
 
+mod broken;
+mod hostile;
+mod lab;
+mod notices;
+
 use super::*;
 use crate::{
     io::clock::Clock,
@@ -251,9 +256,9 @@ fn misbehave(ask: Ask, late_ms: u64, rng: &mut Rng) -> Vec<Act> {
         // The byte count lies: above and below what follows.
         13 => vec![Send(ask.frame(&[vec![ask.poison()[0] + 2], ask.poison()[1..].to_vec()].concat()))],
         14 => vec![Send(ask.frame(&[vec![ask.poison()[0] - 1], ask.poison()[1..].to_vec()].concat()))],
-        // The header's length lies.
-        15 => vec![Send(with_length(poison, |length| length + 1))],
-        16 => vec![Send(with_length(poison, |length| length - 1))],
+        // The header's length lies: as it is known of devices that are right otherwise, and as it is not.
+        15 => vec![Send(with_length(ask.frame(&ask.truth()), |length| length + 1))],
+        16 => vec![Send(with_length(ask.frame(&ask.truth()), |_| 6))],
         17 => vec![Send(with_length(poison, |_| 0))],
         18 => vec![Send(with_length(exception(), |length| length + 1))],
         19 => vec![Send([with_length(exception(), |length| length + 1), vec![0]].concat())],

@@ -63,6 +63,7 @@ pub(super) struct Unit {
     skips_untold: i64,
     late: Disturbance,
     crc: Disturbance,
+    is_flaw_told: bool,
     overruns: Disturbance,
     polls_at_overrun: u64,
 }
@@ -141,6 +142,7 @@ impl Unit {
             skips_untold: 0,
             late: Disturbance::default(),
             crc: Disturbance::default(),
+            is_flaw_told: false,
             overruns: Disturbance::default(),
             polls_at_overrun: 0,
             settings,
@@ -299,11 +301,21 @@ impl Unit {
         counters.retries += tally.retries;
         counters.timeouts += tally.timeouts;
         counters.crc += tally.crc;
+        counters.mended_frames += tally.mended_frames;
         self.crc.untold += tally.crc;
         let plc = &self.settings.id;
         if let Some(crc) = self.crc.due() {
             tracing::warn!(plc, crc, "replies had a wrong checksum");
             words.push(self.noted("plc_crc", at, format!("{plc}: {} with a wrong checksum", times(crc, "reply"))));
+        }
+        // It is so with every reply, and for as long as the device is what it is.
+        if let Some(flaw) = &tally.flaw
+            && !mem::replace(&mut self.is_flaw_told, true)
+        {
+            let flaw = flaw.to_string();
+            tracing::warn!(plc, flaw, "replies bear a wrong length, and are read by what they hold");
+            let text = format!("{plc} counts its replies wrong: {flaw}; they are read by what they hold");
+            words.push(self.noted("plc_frames", at, text));
         }
         if let Some((from, to)) = &tally.failed_over {
             tracing::warn!(plc, from, to, "a PLC answers at its other address");

@@ -142,6 +142,8 @@ pub struct Plc {
     pub late: u64,
     /// RTU replies with a wrong checksum.
     pub crc: u64,
+    /// Modbus TCP answers with a wrong length in their header, read by their own count.
+    pub mended_frames: u64,
     /// Polls that came due while another one ran.
     pub skipped: u64,
 }
