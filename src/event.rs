@@ -3,6 +3,7 @@
 //! [`Event`] is what happened: an enum with one variant a ledger, each carrying the whole record after it,
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
+pub mod command;
 pub mod id;
 pub mod ideal;
 pub mod notice;

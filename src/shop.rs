@@ -3,6 +3,7 @@
 //! `run`, `replay` and every test call the same [`Shop::turn`]. [`Known`] is the fold of the events told and changes only
 //! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
+pub mod correction;
 pub mod known;
 pub mod order;
 pub mod part;
@@ -16,6 +17,7 @@ use crate::{
     books::Counting,
     event::{
         Event, Stamp, Told,
+        command::{Command, Refusal, Reply},
         id::{Role, mint},
         notice,
         part::Counts,
@@ -23,6 +25,7 @@ use crate::{
     },
     signal::{Observation, PointIx, motion::Edge},
 };
+pub use correction::Past;
 pub use known::Known;
 pub use rules::Rules;
 use rules::{MachineRules, RunRule};
@@ -43,6 +46,15 @@ pub enum Input<'a> {
     Closed(&'a Observation),
     /// Another room has something to say.
     Notice(&'a notice::Event),
+    /// Somebody asks for something, about a machine.
+    Command {
+        /// Its id.
+        machine: &'a str,
+        /// What.
+        command: &'a Command,
+        /// What was fetched, where it is about days that are no longer remembered.
+        past: Option<&'a Past>,
+    },
 }
 
 /// What one turn gave.
@@ -50,6 +62,8 @@ pub enum Input<'a> {
 pub struct Turn {
     /// In order.
     pub told: Vec<Told>,
+    /// The answer to a command.
+    pub reply: Option<Reply>,
     /// A counter was seen for the first time: its mark must be durable at once.
     pub is_mark_due: bool,
 }
@@ -208,6 +222,7 @@ impl Shop {
         if self.next_wake <= now {
             self.next_wake = wake(&mut desk, &mut self.seen, now);
         }
+        let mut reply = None;
         match input {
             Input::Observed(observation) => {
                 let wake = look(&mut desk, &mut self.seen, &self.uses, &mut self.touched, observation, now, false);
@@ -225,10 +240,23 @@ impl Shop {
                 }
             }
             Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
+            Input::Command { machine, command, past } => {
+                let rules = desk.rules;
+                let index = rules.machines.iter().position(|rules| rules.id == machine);
+                let verdict = match index {
+                    Some(index) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
+                    None => Err(Refusal {
+                        code: "unknown_machine".to_owned(),
+                        text: format!("there is no machine {machine}"),
+                    }),
+                };
+                let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
+                reply = Some(Reply { command_id, verb, verdict });
+            }
             Input::Tick => {}
         }
         self.edges = desk.edges;
-        Turn { told: desk.told, is_mark_due: desk.is_mark_due }
+        Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due }
     }
 
     /// When the next tick is due.

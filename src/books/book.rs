@@ -88,7 +88,7 @@ impl Book {
                 self.enter_interval(Interval { from: change.moved, going: change.going, stop });
                 self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts });
             }
-            Event::Stop(stop::Event::Downtime(downtime)) => self.enter_stop(&downtime.stop),
+            Event::Stop(stop::Event::Downtime(downtime)) => self.enter(&downtime.stop),
             Event::Part(part::Event::Counted(counted)) => {
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts });
             }
@@ -140,12 +140,53 @@ impl Book {
     /// The record of the stop that a piece stands in: the last one that had begun by then.
     pub fn stop_of(&self, piece: &Piece) -> Option<&Stop> {
         let begun = self.stops.partition_point(|stop| stop.from <= piece.from);
-        self.stops[..begun].last().filter(|stop| Some(stop.downtime_id()) == piece.stop)
+        // Parts of one stop that were merged again stand between.
+        self.stops[..begun].iter().rev().find(|stop| Some(stop.downtime_id()) == piece.stop)
     }
 
     /// The stop that has not ended.
     pub fn open_stop(&self) -> Option<&Stop> {
-        self.stops.last().filter(|stop| stop.ended_at.is_none())
+        let last = self.stops.last()?;
+        let parts = self.stops.iter().rev().take_while(|stop| stop.stop_id == last.stop_id);
+        parts.into_iter().find(|stop| stop.ended_at.is_none())
+    }
+
+    /// Enters the record of a downtime: which of the time of its stop is its own may be decided anew by it.
+    pub fn enter(&mut self, stop: &Stop) {
+        self.enter_stop(stop);
+        let (id, to) = (stop.downtime_id(), stop.ended_at.unwrap_or(Stamp::MAX));
+        let is_taken_back = stop.is_declared() && stop.is_void();
+        let becomes = if is_taken_back { (Going::Unknown, None) } else { (Going::Still, Some(id)) };
+        let first = self.intervals.partition_point(|interval| interval.from <= stop.from).saturating_sub(1);
+        let is_other = |interval: &Interval| match (interval.going, interval.stop) {
+            (Going::Still, Some(other)) if is_taken_back => other == id,
+            (Going::Still, Some(other)) => other != id && self.stop_id(other) == Some(stop.stop_id),
+            (going, _) => going == Going::Unknown && stop.is_declared() && !is_taken_back,
+        };
+        let later = self.intervals[first..].iter().take_while(|interval| interval.from < to);
+        let others: Vec<usize> =
+            later.enumerate().filter(|(_, interval)| is_other(interval)).map(|(index, _)| first + index).collect();
+        for index in others.into_iter().rev() {
+            let whole = self.intervals[index];
+            let end = self.intervals.get(index + 1).map_or(Stamp::MAX, |next| next.from);
+            let (from, until) = (whole.from.max(stop.from), end.min(to));
+            let mut pieces = Vec::with_capacity(3);
+            if whole.from < from {
+                pieces.push(whole);
+            }
+            pieces.push(Interval { from, going: becomes.0, stop: becomes.1 });
+            if until < end {
+                pieces.push(Interval { from: until, ..whole });
+            }
+            if from < until {
+                self.intervals.splice(index..=index, pieces);
+            }
+        }
+        self.intervals.dedup_by(|next, last| (next.going, next.stop) == (last.going, last.stop));
+    }
+
+    fn stop_id(&self, downtime: Uuid) -> Option<Uuid> {
+        self.stops.iter().rev().find(|stop| stop.downtime_id() == downtime).map(|stop| stop.stop_id)
     }
 
     /// The order that the machine had then.
@@ -218,10 +259,16 @@ impl Book {
 
     /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
     fn enter_stop(&mut self, stop: &Stop) {
+        let begins = self.begins();
         let mut no_earlier = self.stops.iter_mut().rev().take_while(|known| known.from >= stop.from);
         match no_earlier.find(|known| known.downtime_id() == stop.downtime_id()) {
             Some(known) => known.clone_from(stop),
-            None => self.stops.push(stop.clone()),
+            // What is corrected of days that are no longer remembered stands elsewhere.
+            None if stop.ended_at.is_some_and(|ended| begins.is_some_and(|begins| ended <= begins)) => {}
+            None => {
+                let place = self.stops.partition_point(|known| known.from <= stop.from);
+                self.stops.insert(place, stop.clone());
+            }
         }
     }
 

@@ -226,7 +226,7 @@ impl Sums<'_> {
 }
 
 fn is_failure(stop: &Stop) -> bool {
-    stop.downtime.is_some() && stop.class == Class::Failure && stop.counts_in != CountsIn::None
+    stop.downtime.is_some() && stop.class == Class::Failure && !stop.is_void()
 }
 
 fn reason(stop: &Stop) -> Option<&str> {

@@ -187,8 +187,11 @@ pub struct Stop {
     pub started_at: Stamp,
     /// `None` while open.
     pub ended_at: Option<Stamp>,
-    /// The machine's own edges.
-    pub observed: Observed,
+    /// The machine's own edges; `None`: a person declared it, in time that nobody saw.
+    pub observed: Option<Observed>,
+    /// It was split off and merged again: void, its time is that of this downtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<Uuid>,
     /// From here on it is a downtime: the threshold under which it began, also if the configuration changes meanwhile.
     pub short_stop_ms: i64,
     /// *The* number.
@@ -240,6 +243,17 @@ impl Stop {
     pub fn downtime_id(&self) -> Uuid {
         self.split.map_or(self.stop_id, |split| split.downtime_id)
     }
+
+    /// It was declared by a person, in time that nobody saw.
+    pub fn is_declared(&self) -> bool {
+        self.observed.is_none()
+    }
+
+    /// It turned out to be none: it has no length.
+    pub fn is_void(&self) -> bool {
+        let is_taken_back = self.is_declared() && self.reason.is_none();
+        self.counts_in == CountsIn::None || self.merged_into.is_some() || is_taken_back
+    }
 }
 
 /// What happened to a downtime.
@@ -252,6 +266,8 @@ pub enum Change {
     Updated,
     /// It ran again.
     Closed,
+    /// It was closed, and somebody knew better.
+    Amended,
 }
 
 /// What the stop ledger tells.
@@ -309,6 +325,12 @@ pub struct Downtime {
     pub at: Stamp,
     /// `plc`, or who sent the command.
     pub by: String,
+    /// In the words of the command.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Of the command.
+    #[serde(default)]
+    pub command_id: Option<String>,
     /// The whole record.
     pub stop: Stop,
 }
@@ -320,7 +342,7 @@ impl Event {
             Event::State(change) => change.since,
             Event::Downtime(downtime) => match downtime.change {
                 Change::Opened => downtime.stop.started_at,
-                Change::Updated => downtime.at,
+                Change::Updated | Change::Amended => downtime.at,
                 Change::Closed => downtime.stop.ended_at.unwrap_or(downtime.at),
             },
         }

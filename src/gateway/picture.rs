@@ -6,7 +6,7 @@ use crate::{
     event::{
         Event, Stamp, Told,
         part::Counts,
-        stop::{self, Change, Downtime, State},
+        stop::{self, Change, Downtime, State, Stop},
     },
     io::journal::Envelope,
     shop::{Machine, Shop},
@@ -55,6 +55,8 @@ impl Pictures {
                 change: Change::Updated,
                 at: now,
                 by: "plc".to_owned(),
+                why: None,
+                command_id: None,
                 stop: stop.clone(),
             });
             shown.show_downtime(machine, names, now, into);
@@ -82,7 +84,9 @@ impl Pictures {
                 _ => None,
             });
             if let Some(downtime) = last {
-                shown.downtime = (downtime.change != Change::Closed).then(|| (**downtime).clone());
+                let open = machine.known.and_then(|known| known.book.open_stop()).map(Stop::downtime_id);
+                let is_open = open == Some(downtime.stop.downtime_id()) && !downtime.stop.is_void();
+                shown.downtime = is_open.then(|| (**downtime).clone());
                 shown.show_downtime(machine, names, now, into);
             }
             shown.show_state(machine, names, now, into);

@@ -2,6 +2,7 @@
 
 use super::{
     Desk, Known,
+    correction::{self, Past},
     known::Machine,
     order::{self, Making, Switch},
     part::{PartMark, Parts, Role},
@@ -13,7 +14,9 @@ use super::{
 use crate::{
     books::Hours,
     event::{
-        Stamp, notice,
+        Stamp,
+        command::{Command, Refusal},
+        notice,
         part::{Counts, Raw, Why},
         stop::{Class, CountsIn, Going},
     },
@@ -25,6 +28,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// A restart is bridged like missed polls up to so long where `no_data` is `"off"`. Milliseconds.
 const RESTART_BRIDGE_MS: i64 = 5_000;
@@ -475,6 +479,22 @@ impl Seen {
         let statement = if statement > self.ticked { statement } else { Stamp::MAX };
         let own = self.watch.next_wake().min(due.unwrap_or(Stamp::MAX)).min(parting).min(mode);
         own.min(self.next_edge).min(statement)
+    }
+
+    /// Decides what somebody asks for.
+    pub fn command(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        command: &Command,
+        past: Option<&Past>,
+    ) -> Result<Vec<(Uuid, u64)>, Refusal> {
+        let counted = (self.parts.counting(), self.parts.counts());
+        let changed = correction::decide(desk, rules, self.around(rules), counted, command, past)?;
+        self.final_at = statement::final_at(desk, rules);
+        self.refresh_due(desk, rules);
+        self.refresh_parting(desk, rules, desk.now);
+        Ok(changed)
     }
 
     /// The fault code shown now, 0 for none.

@@ -2,7 +2,7 @@
 
 use super::{Desk, known::Stated, rules::MachineRules};
 use crate::{
-    books::{Counting, window},
+    books::{Book, Counting, window},
     event::{
         Event, Stamp,
         part::Counts,
@@ -10,6 +10,7 @@ use crate::{
         window::Window,
     },
 };
+use std::collections::BTreeMap;
 
 /// The figures of `[span.0, span.1)`, as known at `as_of`, when the counts were `counts`.
 pub fn measure(
@@ -21,8 +22,20 @@ pub fn measure(
     span: (Stamp, Stamp),
 ) -> Option<Window> {
     let machine = desk.known.machines.get(&rules.id)?;
+    measure_page(desk, rules, &machine.book, counting, counts, as_of, span)
+}
+
+fn measure_page(
+    desk: &Desk<'_>,
+    rules: &MachineRules,
+    page: &Book,
+    counting: Counting,
+    counts: &Counts,
+    as_of: Stamp,
+    span: (Stamp, Stamp),
+) -> Option<Window> {
     let by = desk.rules.measure(rules, counting, as_of, Some(counts));
-    window::window(&machine.book, span.0, span.1, &by)
+    window::window(page, span.0, span.1, &by)
 }
 
 /// A window edge: states the shift (or day) that ends there.
@@ -50,30 +63,48 @@ pub fn end(desk: &mut Desk<'_>, rules: &MachineRules, counting: Counting, counts
 /// What happened since `touched` was learned of: windows that it reaches into are stated again where their figures are others.
 pub fn review(desk: &mut Desk<'_>, rules: &MachineRules, counting: Counting, counts: &Counts, touched: Stamp) {
     let Some(machine) = desk.known.machines.get(&rules.id) else { return };
+    let again = again(desk, rules, (&machine.book, &machine.stated), (counting, counts), touched);
+    again.into_iter().for_each(|event| desk.tell(Event::Shift(event)));
+}
+
+/// The same after a correction, on a page that may be of days that are no longer remembered.
+pub fn review_page(
+    desk: &mut Desk<'_>,
+    rules: &MachineRules,
+    page: (&Book, &BTreeMap<String, Stated>),
+    counted: (Counting, &Counts),
+    touched: Stamp,
+) {
+    again(desk, rules, page, counted, touched).into_iter().for_each(|event| desk.tell(Event::Shift(event)));
+}
+
+fn again(
+    desk: &Desk<'_>,
+    rules: &MachineRules,
+    (book, stated): (&Book, &BTreeMap<String, Stated>),
+    (counting, counts): (Counting, &Counts),
+    touched: Stamp,
+) -> Vec<shift::Event> {
     let is_due = |stated: &Stated| {
-        !stated.is_final && desk.now.since(stated.to) >= desk.rules.final_after_ms || stated.to > touched
+        stated.to > touched || (!stated.is_final && desk.now.since(stated.to) >= desk.rules.final_after_ms)
     };
-    let due: Vec<(String, Stated)> =
-        machine.stated.iter().filter(|(_, stated)| is_due(stated)).map(|(id, stated)| (id.clone(), *stated)).collect();
-    for (id, stated) in due {
-        let span = (stated.from, stated.to);
-        let Some(window) = measure(desk, rules, counting, counts, desk.now, span) else { continue };
+    let restated = |(id, stated): (&String, &Stated)| {
+        let window = measure_page(desk, rules, book, counting, counts, desk.now, (stated.from, stated.to))?;
         // A provisional statement is not stated again before it is final.
-        if window.print() == stated.print || (!stated.is_final && !window.is_final) {
-            continue;
-        }
-        desk.tell(Event::Shift(shift::Event {
+        let is_news = window.print() != stated.print && (stated.is_final || window.is_final);
+        is_news.then(|| shift::Event {
             machine: rules.id.clone(),
             at: desk.now,
             kind: stated.kind,
-            id,
+            id: id.clone(),
             from: stated.from,
             to: stated.to,
             revision: stated.revision + 1,
             convention: desk.rules.oee.convention.word().to_owned(),
             window: Box::new(window),
-        }));
-    }
+        })
+    };
+    stated.iter().filter(|(_, stated)| is_due(stated)).filter_map(restated).collect()
 }
 
 /// When a provisional statement becomes final whatever it waits for.

@@ -21,6 +21,10 @@ use crate::{
     },
     signal::motion::Edge,
 };
+use uuid::Uuid;
+
+/// Who says what nobody else does.
+const PLC: &str = "plc";
 
 /// Most faults that are listed beside the first: some PLCs show a running number where a code is expected.
 const OTHER_FAULTS: usize = 16;
@@ -320,7 +324,9 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
         stop.started_at = stop.from;
     }
     stop.ended_at = Some(end);
-    stop.observed.ended_at = Some(end);
+    if let Some(observed) = &mut stop.observed {
+        observed.ended_at = Some(end);
+    }
     stop.uncertainty_ms = stop.uncertainty_ms.map(|start_ms| start_ms.max(blur_ms));
     if let Some(downtime) = &mut stop.downtime {
         downtime.revision += 1;
@@ -331,38 +337,55 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
 fn new_stop(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp, uncertainty_ms: Option<i64>) -> Stop {
     let mut stop = Stop {
         stop_id: desk.mint(Role::Stop, at),
-        split: None,
-        downtime: None,
         from: at,
         started_at: rules.calendar.planned_from(at).unwrap_or(at),
-        ended_at: None,
-        observed: Observed { started_at: at, ended_at: None },
-        short_stop_ms: rules.short_stop_ms,
-        duration_ms: 0,
-        excluded_ms: 0,
-        unknown_ms: 0,
-        clock_adjust_ms: 0,
+        observed: Some(Observed { started_at: at, ended_at: None }),
         uncertainty_ms,
-        shares: Vec::new(),
-        shift: String::new(),
-        order: None,
-        product: None,
-        lot: None,
         inferred: inferred(desk, rules, around, at),
-        class: Class::Unassigned,
         signal: around.signal,
-        counts_in: CountsIn::Availability,
-        reason: None,
         fault: (around.first_fault != 0).then(|| Fault { code: around.first_fault, others: Vec::new() }),
         flags: if uncertainty_ms.is_some() { Vec::new() } else { vec!["start_not_seen".to_owned()] },
+        ..blank(rules)
     };
     place(desk, rules, &mut stop);
     judge(desk, rules, &mut stop);
     stop
 }
 
+/// A stop of which nothing is known yet.
+pub(super) fn blank(rules: &MachineRules) -> Stop {
+    Stop {
+        stop_id: Uuid::nil(),
+        split: None,
+        downtime: None,
+        from: Stamp::MIN,
+        started_at: Stamp::MIN,
+        ended_at: None,
+        observed: None,
+        merged_into: None,
+        short_stop_ms: rules.short_stop_ms,
+        duration_ms: 0,
+        excluded_ms: 0,
+        unknown_ms: 0,
+        clock_adjust_ms: 0,
+        uncertainty_ms: None,
+        shares: Vec::new(),
+        shift: String::new(),
+        order: None,
+        product: None,
+        lot: None,
+        class: Class::Unassigned,
+        inferred: None,
+        signal: None,
+        counts_in: CountsIn::Availability,
+        reason: None,
+        fault: None,
+        flags: Vec::new(),
+    }
+}
+
 /// The shift and order that a stop begins in.
-fn place(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
+pub(super) fn place(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
     let calendar = &rules.calendar;
     stop.shift = calendar.slot(stop.started_at).shift.unwrap_or_else(|| calendar.day(stop.started_at).id);
     let machine = desk.known.machines.get(&rules.id);
@@ -410,15 +433,18 @@ pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Arou
 }
 
 /// Gives a stop its reason, class and place in the OEE sum.
-fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
+pub(super) fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
     let fault = stop.fault.as_ref().map(|fault| fault.code);
-    let reason = reason_of(desk, rules, fault);
+    let given = stop.reason.as_ref().filter(|given| given.by != PLC);
+    let given = given.and_then(|given| desk.rules.reasons.iter().find(|reason| reason.code == given.code));
+    let reason = given.or(reason_of(desk, rules, fault));
     if let (None, Some(reason)) = (&stop.reason, reason) {
         let text = reason.text.clone();
-        stop.reason = Some(Reason { code: reason.code.clone(), text, by: "plc".to_owned(), at: desk.now });
+        stop.reason = Some(Reason { code: reason.code.clone(), text, by: PLC.to_owned(), at: desk.now });
     }
     let named = class_of(reason, fault, stop.signal);
-    stop.class = match stop.inferred.filter(|_| named == Class::Unassigned && fault.is_none()) {
+    let is_open_question = named == Class::Unassigned && fault.is_none() && reason.is_none();
+    stop.class = match stop.inferred.filter(|_| is_open_question) {
         Some(Inferred::Changeover) => Class::Changeover,
         Some(Inferred::NoOrder) => Class::External,
         None => named,
@@ -449,14 +475,28 @@ fn class_of(reason: Option<&ReasonRule>, fault: Option<i64>, signal: Option<Clas
 
 fn measured(desk: &Desk<'_>, rules: &MachineRules, mut stop: Stop, until: Stamp) -> Stop {
     if let Some(machine) = desk.known.machines.get(&rules.id) {
-        machine.book.measure(&mut stop, until, &rules.calendar);
+        measure(&machine.book, rules, &mut stop, until);
     }
-    // Not a stop at all: a downtime that turns out so is void.
-    if stop.counts_in == CountsIn::None {
+    stop
+}
+
+/// Brings the durations of a stop up to `until`; one that turns out to be none has none.
+pub(super) fn measure(book: &book::Book, rules: &MachineRules, stop: &mut Stop, until: Stamp) {
+    book.measure(stop, until, &rules.calendar);
+    if stop.is_void() {
         (stop.duration_ms, stop.excluded_ms, stop.unknown_ms) = (0, 0, 0);
         stop.shares.clear();
     }
-    stop
+}
+
+/// The record of the open stop was corrected: its state may be another.
+pub(super) fn restate_open(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: &Stop) {
+    let (Some(current), _) = remembered(desk, rules) else { return };
+    let hours = rules.calendar.slot(current.since).hours;
+    if current.going == Going::Still && book::state(current.going, hours, Some(stop)) != current.state {
+        let edge = Edge { to: current.going, at: current.since, after: None };
+        tell_state(desk, rules, around, edge, current.moved, Some(stop.clone()), None);
+    }
 }
 
 fn remembered(desk: &Desk<'_>, rules: &MachineRules) -> (Option<Current>, Option<Stop>) {
@@ -501,8 +541,9 @@ fn tell_state(
 }
 
 fn tell_downtime(desk: &mut Desk<'_>, rules: &MachineRules, change: Change, stop: Stop) {
-    let (machine, at, by) = (rules.id.clone(), desk.now, "plc".to_owned());
-    desk.tell(Event::Stop(StopEvent::Downtime(Box::new(Downtime { machine, change, at, by, stop }))));
+    let (machine, at, by) = (rules.id.clone(), desk.now, PLC.to_owned());
+    let downtime = Downtime { machine, change, at, by, why: None, command_id: None, stop };
+    desk.tell(Event::Stop(StopEvent::Downtime(Box::new(downtime))));
 }
 
 fn tell_closed(desk: &mut Desk<'_>, rules: &MachineRules, ended: Option<Stop>) {

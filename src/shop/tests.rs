@@ -18,7 +18,7 @@ use jiff::{civil::Time, tz::TimeZone};
 use proptest::prelude::*;
 
 /// 2026-11-23T06:00:00Z
-const START: Stamp = Stamp::from_ms(1_795_413_600_000);
+pub(in crate::shop) const START: Stamp = Stamp::from_ms(1_795_413_600_000);
 const RUN: PointIx = PointIx(0);
 const TOTAL: PointIx = PointIx(1);
 const FAULT: PointIx = PointIx(2);
@@ -27,7 +27,7 @@ const STATE: PointIx = PointIx(4);
 const AUTO: PointIx = PointIx(5);
 const DOOR: PointIx = PointIx(6);
 
-fn press() -> MachineRules {
+pub(in crate::shop) fn press() -> MachineRules {
     let counter = |point, name: &str| Some(Counter { point, name: name.to_owned(), modulus: 65_536 });
     MachineRules {
         id: "press-7".to_owned(),
@@ -114,17 +114,17 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
 
 /// A row of a strip: a name, then a character a second. `█` true, `_` false, `!` a failed read, a blank no reading;
 /// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` or `state` is the code.
-struct Strip {
-    shop: Shop,
-    book: Book,
-    told: Vec<Told>,
+pub(in crate::shop) struct Strip {
+    pub(in crate::shop) shop: Shop,
+    pub(in crate::shop) book: Book,
+    pub(in crate::shop) told: Vec<Told>,
     rows: Vec<(PointIx, Vec<char>)>,
     raws: BTreeMap<usize, i64>,
     second: usize,
 }
 
 impl Strip {
-    fn new(machine: MachineRules, chart: &str) -> Strip {
+    pub(in crate::shop) fn new(machine: MachineRules, chart: &str) -> Strip {
         let lines: Vec<&str> = chart.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect();
         let width = lines.iter().map(|line| line.split(' ').next().unwrap().len() + 1).max().unwrap();
         let rows = lines.iter().map(|line| {
@@ -151,7 +151,7 @@ impl Strip {
         }
     }
 
-    fn length(&self) -> usize {
+    pub(in crate::shop) fn length(&self) -> usize {
         self.rows.iter().map(|(_, cells)| cells.len()).max().unwrap()
     }
 
@@ -185,7 +185,7 @@ impl Strip {
     }
 
     /// Plays up to the column before `end`.
-    fn play_until(&mut self, end: usize) {
+    pub(in crate::shop) fn play_until(&mut self, end: usize) {
         while self.second < end {
             let observation = self.observation();
             let turn = self.shop.turn(Input::Observed(&observation), observation.at);
@@ -198,7 +198,7 @@ impl Strip {
         }
     }
 
-    fn play(mut self) -> Strip {
+    pub(in crate::shop) fn play(mut self) -> Strip {
         let last = self.length() - 1;
         self.play_until(last);
         let observation = self.observation();
@@ -207,14 +207,14 @@ impl Strip {
         self
     }
 
-    fn tell(&mut self, turn: Turn) {
+    pub(in crate::shop) fn tell(&mut self, turn: Turn) {
         for told in turn.told {
             self.book.apply(&told.event);
             self.told.push(told);
         }
     }
 
-    fn window(&self) -> Window {
+    pub(in crate::shop) fn window(&self) -> Window {
         let machine = self.shop.machines().next().unwrap();
         let to = START.plus(i64::try_from(self.length() - 1).unwrap() * 1000);
         let latest = *machine.counts();
@@ -259,6 +259,7 @@ fn sentence(event: &Event) -> String {
             let what = match downtime.change {
                 Change::Opened => format!("opened, {:?}{reason}", stop.class),
                 Change::Updated => format!("updated, {:?}{reason}, faults {:?}", stop.class, stop.fault),
+                Change::Amended => "amended".to_owned(),
                 Change::Closed => format!("closed after {}{unknown}{reason}", span(stop.duration_ms)),
             };
             format!("{} press-7/{}.{} {what}", seconds(event.time()), number.number, number.revision)
@@ -1158,7 +1159,8 @@ fn a_state_signal_that_changes_while_it_stands_and_holds_splits_the_stop() {
     assert_eq!(first.stop_id, second.stop_id);
     assert_eq!((first.downtime_id(), second.split.unwrap().from), (first.stop_id, first.stop_id));
     assert_ne!(second.downtime_id(), first.downtime_id());
-    assert_eq!(second.observed.started_at, first.observed.started_at);
+    let began = |stop: &stop::Stop| stop.observed.map(|observed| observed.started_at);
+    assert_eq!(began(second), began(first));
     let window = strip.window();
     assert_eq!(window.time_in(State::External) + window.time_in(State::Down), 20_000);
 }
@@ -1292,7 +1294,7 @@ fn cell() -> impl Strategy<Value = char> {
     prop_oneof![8 => Just('█'), 6 => Just('_'), 2 => Just('!'), 2 => Just(' ')]
 }
 
-fn run_row() -> impl Strategy<Value = String> {
+pub(in crate::shop) fn run_row() -> impl Strategy<Value = String> {
     prop::collection::vec((cell(), 1..9_usize), 1..40)
         .prop_map(|runs| runs.into_iter().flat_map(|(cell, n)| std::iter::repeat_n(cell, n)).collect())
 }

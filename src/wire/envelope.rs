@@ -40,6 +40,7 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
                 Change::Opened => "andon.downtime.opened.v1",
                 Change::Updated => "andon.downtime.updated.v1",
                 Change::Closed => "andon.downtime.closed.v1",
+                Change::Amended => "andon.downtime.amended.v1",
             };
             let data = payload::downtime::data(about, &downtime.stop, downtime);
             seal(names, told, kind, downtime.stop.downtime_id().to_string(), data)

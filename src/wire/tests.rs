@@ -87,7 +87,8 @@ fn stop(revision: u64, until: i64) -> Stop {
         from: at(STOPS),
         started_at: at(STOPS),
         ended_at: None,
-        observed: Observed { started_at: at(STOPS), ended_at: None },
+        observed: Some(Observed { started_at: at(STOPS), ended_at: None }),
+        merged_into: None,
         short_stop_ms: 120_000,
         duration_ms: until - STOPS,
         excluded_ms: 0,
@@ -127,7 +128,7 @@ fn unexplained() -> Stop {
 
 fn closed() -> Stop {
     let ended_at = Some(at(RUNS));
-    let observed = Observed { ended_at, ..stop(3, RUNS).observed };
+    let observed = stop(3, RUNS).observed.map(|observed| Observed { ended_at, ..observed });
     Stop { ended_at, observed, fault: Some(Fault { code: 12, others: vec![13] }), ..stop(3, RUNS) }
 }
 
@@ -144,7 +145,15 @@ fn the_second_part_of_a_split_stop_has_an_id_of_its_own_and_names_the_first() {
 }
 
 fn downtime(change: Change, decided: i64, stop: Stop) -> Downtime {
-    Downtime { machine: MACHINE.to_owned(), change, at: at(decided), by: "plc".to_owned(), stop }
+    Downtime {
+        machine: MACHINE.to_owned(),
+        change,
+        at: at(decided),
+        by: "plc".to_owned(),
+        why: None,
+        command_id: None,
+        stop,
+    }
 }
 
 fn downtime_event(change: Change, decided: i64, stop: Stop) -> Event {

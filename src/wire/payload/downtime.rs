@@ -26,7 +26,7 @@ struct Data<'a> {
     clock_adjust_ms: i64,
     uncertainty_ms: Option<i64>,
     flags: &'a [String],
-    observed: Observed,
+    observed: Option<Observed>,
     shares: &'a [Share],
     class: Class,
     counts_in: CountsIn,
@@ -65,11 +65,11 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         number: format!("{}/{}", change.machine, downtime.map_or(0, |downtime| downtime.number)),
         revision: downtime.map_or(0, |downtime| downtime.revision),
         status: match stop.ended_at {
-            _ if stop.counts_in == CountsIn::None => "void",
+            _ if stop.is_void() => "void",
             Some(_) => "closed",
             None => "open",
         },
-        origin: "machine",
+        origin: if stop.is_declared() { "declared" } else { "machine" },
         about,
         started_at: Time(stop.started_at),
         ended_at: stop.ended_at.map(Time),
@@ -79,7 +79,9 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         clock_adjust_ms: stop.clock_adjust_ms,
         uncertainty_ms: stop.uncertainty_ms,
         flags: &stop.flags,
-        observed: Observed { started_at: Time(stop.observed.started_at), ended_at: stop.observed.ended_at.map(Time) },
+        observed: stop
+            .observed
+            .map(|observed| Observed { started_at: Time(observed.started_at), ended_at: observed.ended_at.map(Time) }),
         shares: &stop.shares,
         class: stop.class,
         counts_in: stop.counts_in,
@@ -92,6 +94,11 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         shift: &stop.shift,
         work: [],
         split_from: stop.split.map(|split| split.from),
-        change: Change { by: &change.by, at: Time(change.at), why: None, command_id: None },
+        change: Change {
+            by: &change.by,
+            at: Time(change.at),
+            why: change.why.as_deref(),
+            command_id: change.command_id.as_deref(),
+        },
     }
 }

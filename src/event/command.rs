@@ -1,0 +1,107 @@
+//! The words of what people and other systems ask for, and of the answer that each of them gets.
+
+use super::Stamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What somebody asks for, about one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// The sender's own: sent again it changes nothing twice.
+    pub command_id: String,
+    /// Who.
+    pub by: String,
+    /// Why, in the sender's words.
+    pub comment: Option<String>,
+    /// When it takes effect.
+    pub at: Stamp,
+    /// What.
+    pub wish: Wish,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// A downtime's reason; `None` takes back what a person gave, and voids a declared downtime.
+    Reason {
+        /// Which downtime.
+        downtime_id: Uuid,
+        /// `[[reason]] code`
+        code: Option<String>,
+    },
+    /// Two downtimes of one.
+    Split {
+        /// Which downtime.
+        downtime_id: Uuid,
+        /// The first instant of the second.
+        at: Stamp,
+        /// The reason of the first; unchanged where nothing is said.
+        code: Option<String>,
+        /// The reason of the second; unchanged where nothing is said.
+        code_after: Option<String>,
+    },
+    /// One downtime of two that were split: the later one is void.
+    Merge {
+        /// The one.
+        downtime_id: Uuid,
+        /// The other.
+        with: Uuid,
+    },
+    /// Unknown time was a downtime.
+    Claim {
+        /// First instant.
+        from: Stamp,
+        /// First instant after.
+        to: Stamp,
+        /// `[[reason]] code`
+        code: String,
+    },
+    /// Good parts were none.
+    Scrap {
+        /// How many; negative takes back.
+        quantity: i64,
+        /// What they are.
+        kind: Scrap,
+    },
+}
+
+/// What becomes of parts that were counted as good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scrap {
+    /// They are scrapped.
+    Scrap,
+    /// They are to be worked over.
+    Rework,
+}
+
+impl Wish {
+    /// The last part of the topic that it comes by.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Wish::Reason { .. } | Wish::Split { .. } | Wish::Merge { .. } | Wish::Claim { .. } => "reason",
+            Wish::Scrap { .. } => "scrap",
+        }
+    }
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub code: String,
+    /// For people.
+    pub text: String,
+}
+
+/// The answer to a command: what it is about and its revision now, or why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// As asked.
+    pub command_id: String,
+    /// As asked.
+    pub verb: String,
+    /// Downtime ids with their revision.
+    pub verdict: Result<Vec<(Uuid, u64)>, Refusal>,
+}

@@ -1,0 +1,278 @@
+//! What people know better in, revisions out: reasons, splits, merges and claims of unknown time, also of what is long over.
+//!
+//! A correction never changes what the machine itself showed. It is decided on a page: the machine's book as far as it is
+//! remembered, or what was fetched of an older day. Every statement that it reaches into is told again.
+
+use super::{
+    Desk,
+    known::Stated,
+    rules::{MachineRules, ReasonRule},
+    statement, stop,
+};
+use crate::{
+    books::{Book, Counting},
+    event::{
+        Event, Stamp,
+        command::{Command, Refusal, Wish},
+        id::Role,
+        part::Counts,
+        stop::{Change, Downtime, Event as StopEvent, Going, Numbered, Reason, Split, Stop},
+    },
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What was fetched of days that are no longer in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The days that the command is about, and those that its downtimes reach into.
+    pub book: Book,
+    /// What was stated of them.
+    pub stated: BTreeMap<String, Stated>,
+}
+
+/// What changed: downtime ids with their revision.
+type Changed = Vec<(Uuid, u64)>;
+
+/// A command at work.
+struct Correction<'a, 'd> {
+    desk: &'a mut Desk<'d>,
+    rules: &'a MachineRules,
+    command: &'a Command,
+    around: stop::Around,
+    /// The machine's book, brought up to each event that is told.
+    page: Book,
+    changed: Changed,
+}
+
+/// Decides one command about stops.
+pub fn decide(
+    desk: &mut Desk<'_>,
+    rules: &MachineRules,
+    around: stop::Around,
+    (counting, counts): (Counting, &Counts),
+    command: &Command,
+    past: Option<&Past>,
+) -> Result<Changed, Refusal> {
+    let Some(machine) = desk.known.machines.get(&rules.id) else {
+        return refuse("unknown_downtime", format!("nothing was ever seen of {}", rules.id));
+    };
+    let (page, stated) = match past {
+        Some(past) => (past.book.clone(), past.stated.clone()),
+        None => (machine.book.clone(), machine.stated.clone()),
+    };
+    let mut correction = Correction { desk, rules, command, around, page, changed: Vec::new() };
+    let touched = match &command.wish {
+        Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,
+        Wish::Split { downtime_id, at, code, code_after } => {
+            correction.split(*downtime_id, *at, code.as_deref(), code_after.as_deref())?
+        }
+        Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
+        Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
+        Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
+    };
+    let Correction { desk, page, changed, .. } = correction;
+    statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);
+    Ok(changed)
+}
+
+impl Correction<'_, '_> {
+    fn reason(&mut self, id: Uuid, code: Option<&str>) -> Result<Stamp, Refusal> {
+        let mut stop = self.downtime(id)?;
+        let from = stop.from;
+        self.give(&mut stop, code)?;
+        self.tell(&stop);
+        Ok(from)
+    }
+
+    fn split(&mut self, id: Uuid, at: Stamp, code: Option<&str>, code_after: Option<&str>) -> Result<Stamp, Refusal> {
+        let whole = self.downtime(id)?;
+        if whole.is_void() {
+            return refuse("void", "that is no stop: give it a reason first".to_owned());
+        }
+        if at <= whole.from || whole.ended_at.unwrap_or(self.desk.now) <= at {
+            return refuse("outside_downtime", format!("{at} does not lie inside the downtime"));
+        }
+        let mut first = whole.clone();
+        let mut second = Stop {
+            split: Some(Split { downtime_id: self.desk.mint(Role::Downtime, at), from: id }),
+            from: at,
+            started_at: self.rules.calendar.planned_from(at).unwrap_or(at),
+            flags: Vec::new(),
+            ..whole.clone()
+        };
+        second.downtime = Some(Numbered { number: self.next_number(), revision: 0 });
+        first.ended_at = Some(at);
+        stop::place(self.desk, self.rules, &mut second);
+        if code.is_some() {
+            self.give(&mut first, code)?;
+        }
+        if code_after.is_some() {
+            self.give(&mut second, code_after)?;
+        }
+        let has_length = |part: &Stop| self.measured(part).duration_ms > 0;
+        if !(has_length(&first) && has_length(&second)) {
+            return refuse("no_length", format!("one part of a split at {at} would have no length in planned hours"));
+        }
+        self.tell(&first);
+        self.tell(&second);
+        Ok(whole.from)
+    }
+
+    fn merge(&mut self, one: Uuid, other: Uuid) -> Result<Stamp, Refusal> {
+        let (one, other) = (self.downtime(one)?, self.downtime(other)?);
+        let (mut first, mut second) = if one.from <= other.from { (one, other) } else { (other, one) };
+        if first.stop_id != second.stop_id || first.downtime_id() == second.downtime_id() {
+            return refuse("another_stop", "only parts of one stop can be merged".to_owned());
+        }
+        if first.ended_at != Some(second.from) {
+            return refuse("not_adjacent", "the two do not follow each other".to_owned());
+        }
+        let from = first.from;
+        (first.ended_at, first.observed) = (second.ended_at, second.observed);
+        second.merged_into = Some(first.downtime_id());
+        second.ended_at = Some(second.from);
+        self.tell(&second);
+        self.tell(&first);
+        Ok(from)
+    }
+
+    fn claim(&mut self, from: Stamp, to: Stamp, code: &str) -> Result<Stamp, Refusal> {
+        if to <= from || to > self.desk.now {
+            return refuse("bad_span", format!("from {from} to {to} is no span of the past"));
+        }
+        if self.page.begins().is_none_or(|begins| from < begins) {
+            return refuse("beyond_journal", format!("nothing is known of {from}"));
+        }
+        if self.page.pieces(from, to).any(|piece| piece.going != Going::Unknown) {
+            return refuse("not_unknown", format!("from {from} to {to} is not unknown throughout"));
+        }
+        // A stop that turned out to be none may become one again.
+        let is_gone = |stop: &Stop| stop.merged_into.is_some() || (stop.is_declared() && stop.is_void());
+        let spans = |stop: &&Stop| stop.from < to && stop.ended_at.is_none_or(|ended| ended > from) && !is_gone(stop);
+        if let Some(stop) = self.page.stops.iter().find(spans) {
+            let number =
+                stop.downtime.map_or("a stop".to_owned(), |downtime| format!("{}/{}", self.rules.id, downtime.number));
+            return refuse("overlaps", format!("{number} goes on through that time, as its unknown time"));
+        }
+        let downtime_id = self.desk.mint(Role::Stop, from);
+        let mut stop = Stop {
+            stop_id: downtime_id,
+            downtime: Some(Numbered { number: self.next_number(), revision: 0 }),
+            from,
+            started_at: self.rules.calendar.planned_from(from).unwrap_or(from),
+            ended_at: Some(to),
+            observed: None,
+            uncertainty_ms: None,
+            ..stop::blank(self.rules)
+        };
+        stop::place(self.desk, self.rules, &mut stop);
+        self.give(&mut stop, Some(code))?;
+        if self.measured(&stop).duration_ms == 0 {
+            return refuse("no_length", "none of that lies in planned hours".to_owned());
+        }
+        self.tell(&stop);
+        Ok(from)
+    }
+
+    fn downtime(&self, id: Uuid) -> Result<Stop, Refusal> {
+        let found = self.page.stops.iter().find(|stop| stop.downtime_id() == id && stop.downtime.is_some());
+        match found {
+            Some(stop) if stop.merged_into.is_some() => {
+                refuse("void", "that downtime was merged into another one".to_owned())
+            }
+            Some(stop) if stop.is_declared() && stop.is_void() => {
+                refuse("void", "that claim was taken back: claim the time anew".to_owned())
+            }
+            Some(stop) => Ok(stop.clone()),
+            None => refuse("unknown_downtime", format!("{} has no downtime {id}", self.rules.id)),
+        }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.desk.known.machines.get(&self.rules.id).map_or(0, |machine| machine.last_number) + 1
+    }
+
+    fn give(&self, stop: &mut Stop, code: Option<&str>) -> Result<(), Refusal> {
+        stop.reason = match code {
+            Some(code) => {
+                let rule = reason(self.desk, code)?;
+                let (by, at) = (self.command.by.clone(), self.command.at);
+                Some(Reason { code: rule.code.clone(), text: rule.text.clone(), by, at })
+            }
+            None => None,
+        };
+        stop::judge(self.desk, self.rules, stop);
+        Ok(())
+    }
+
+    /// As it will be when it is told.
+    fn measured(&self, stop: &Stop) -> Stop {
+        let mut page = self.page.clone();
+        page.enter(stop);
+        let mut stop = stop.clone();
+        let until = stop.ended_at.unwrap_or(self.desk.now);
+        stop::measure(&page, self.rules, &mut stop, until);
+        stop
+    }
+
+    /// Tells the record after the change; of an open one its state too, where that became another.
+    fn tell(&mut self, stop: &Stop) {
+        let mut stop = self.measured(stop);
+        let id = stop.downtime_id();
+        let is_new = stop.downtime.is_some_and(|downtime| downtime.revision == 0);
+        if let Some(downtime) = &mut stop.downtime {
+            downtime.revision += 1;
+            self.changed.push((id, downtime.revision));
+        }
+        let change = match stop.ended_at {
+            _ if is_new => Change::Opened,
+            Some(_) => Change::Amended,
+            None => Change::Updated,
+        };
+        let is_open = stop.ended_at.is_none();
+        let event = |change, stop: Stop| {
+            Event::Stop(StopEvent::Downtime(Box::new(Downtime {
+                machine: self.rules.id.clone(),
+                change,
+                at: self.command.at,
+                by: self.command.by.clone(),
+                why: self.command.comment.clone(),
+                command_id: Some(self.command.command_id.clone()),
+                stop,
+            })))
+        };
+        let mut events = vec![event(change, stop.clone())];
+        // Nobody waits for a downtime that began and ended long ago: it is told as open, then as closed.
+        if is_new && !is_open {
+            if let Some(downtime) = &mut stop.downtime {
+                downtime.revision += 1;
+            }
+            events.push(event(Change::Closed, stop.clone()));
+            if let Some(last) = self.changed.last_mut() {
+                last.1 += 1;
+            }
+        }
+        for event in events {
+            self.page.apply(&event);
+            self.desk.tell(event);
+        }
+        if is_open {
+            stop::restate_open(self.desk, self.rules, &self.around, &stop);
+        }
+    }
+}
+
+fn reason<'a>(desk: &Desk<'a>, code: &str) -> Result<&'a ReasonRule, Refusal> {
+    match desk.rules.reasons.iter().find(|reason| reason.code == code) {
+        Some(rule) => Ok(rule),
+        None => refuse("unknown_reason", format!("there is no [[reason]] {code}")),
+    }
+}
+
+fn refuse<T>(code: &str, text: String) -> Result<T, Refusal> {
+    Err(Refusal { code: code.to_owned(), text })
+}
+
+#[cfg(test)]
+mod tests;
