@@ -115,6 +115,10 @@ pub struct Counter {
     doubt: Option<Mark>,
     /// So many looks were doubted without a believed one between them.
     doubts: u8,
+    /// The last look, believed or not.
+    looked_at: Option<Stamp>,
+    /// The look before the last gap.
+    dark_since: Option<Stamp>,
     /// What stood before the last jump.
     jump: Option<Jump>,
     /// The overflow flag as last read, and when.
@@ -151,7 +155,17 @@ impl Counter {
             rule.gap_ms = rule.gap_ms.min(rate.time_ms(rule.modulus.saturating_sub(LEAST_CYCLES)));
         }
         let flag = last.and_then(|last| Some((last.flag?, last.at)));
-        Counter { rule, last, doubt: None, doubts: 0, jump: None, flag, rose_at: None }
+        Counter {
+            rule,
+            last,
+            doubt: None,
+            doubts: 0,
+            looked_at: last.map(|last| last.at),
+            dark_since: None,
+            jump: None,
+            flag,
+            rose_at: None,
+        }
     }
 
     /// The last value that was believed.
@@ -170,6 +184,11 @@ impl Counter {
     /// A look at the counter.
     pub fn see(&mut self, raw: i64, at: Stamp) -> Credit {
         let now = Mark { raw, at, flag: self.flag.map(|(flag, _)| flag) };
+        if let Some(before) = self.looked_at.replace(at)
+            && at.since(before) > self.rule.gap_ms
+        {
+            self.dark_since = Some(before);
+        }
         let Some(last) = self.last else {
             self.last = Some(now);
             return Credit::exact(What::First, 0);
@@ -177,10 +196,8 @@ impl Counter {
         let fell = self.value(now) < self.value(last);
         let overflow = self.overflow(last);
         match overflow {
-            Overflow::Seen if fell || self.is_plausible(self.ahead(last, now) + self.rule.modulus, last, now) => {
-                let round = if fell { 0 } else { self.rule.modulus };
-                self.rose_at = None;
-                return self.go_on(last, now, round, Overflow::Seen);
+            Overflow::Seen if !fell && self.is_plausible(self.round(last, now), last, now) => {
+                return self.go_on(last, now, self.rule.modulus, Overflow::Seen);
             }
             Overflow::Excluded if fell => {}
             Overflow::Seen | Overflow::Excluded | Overflow::Unsaid => {
@@ -190,7 +207,7 @@ impl Counter {
             }
         }
         if let Some(jump) = self.jump
-            && at.since(last.at) <= self.rule.gap_ms
+            && !self.is_dark_since(last)
             && self.is_plausible(self.ahead(jump.before, now), jump.before, now)
         {
             let cycles = (self.ahead(jump.before, now) - jump.cycles).max(0);
@@ -201,6 +218,16 @@ impl Counter {
         let Some(doubt) = self.doubt.filter(|doubt| self.is_plausible(self.ahead(*doubt, now), *doubt, now)) else {
             return self.doubt(last, now);
         };
+        if overflow == Overflow::Seen && fell && self.is_plausible(self.value(doubt), last, doubt) {
+            // The flag outweighs the rate, but what came since the overflow must be possible, and a torn read at the very
+            // overflow is not its end.
+            self.doubts += 1;
+            if self.doubts <= RETURN_LOOKS {
+                return Credit::exact(What::Doubt, 0);
+            }
+            let credit = self.go_on(last, now, 0, Overflow::Seen);
+            return Credit { least: credit.least.min(self.value(now)), ..credit };
+        }
         // The flag and the counter may be read in two requests: only a later look says that it did not rise.
         if overflow == Overflow::Excluded && self.flag.is_some_and(|(_, read_at)| read_at <= doubt.at) {
             return Credit::exact(What::Doubt, 0);
@@ -218,7 +245,8 @@ impl Counter {
         let doubted = self.doubt.replace(now);
         self.doubts += 1;
         let half = self.rule.modulus / 2;
-        let rises = |doubted: Mark| self.ahead(last, doubted) <= half && self.ahead(doubted, now) <= half;
+        let leaps = |from: Mark, to: Mark| (MOST_WITHOUT_RATE + 1..=half).contains(&self.ahead(from, to));
+        let rises = |doubted: Mark| leaps(last, doubted) && leaps(doubted, now);
         if self.rule.max_rate.is_none() && doubted.is_some_and(rises) {
             // Nobody said how fast it is, and it went on: a fast counter, no torn read.
             return self.go_on(last, now, 0, Overflow::Unsaid);
@@ -235,7 +263,10 @@ impl Counter {
     fn go_on(&mut self, last: Mark, now: Mark, round: i64, overflow: Overflow) -> Credit {
         let (cycles, least, most) = self.made(last, now, round, overflow);
         self.believe(now);
-        self.jump = self.jump.filter(|_| now.at.since(last.at) <= self.rule.gap_ms).and_then(|jump| {
+        if round > 0 || self.value(now) < self.value(last) {
+            self.rose_at = None;
+        }
+        self.jump = self.jump.filter(|_| !self.is_dark_since(last)).and_then(|jump| {
             let looks_left = jump.looks_left.checked_sub(1)?;
             Some(Jump { cycles: jump.cycles.saturating_add(cycles), looks_left, ..jump })
         });
@@ -265,19 +296,27 @@ impl Counter {
         let cycles = self.ahead(from, to).saturating_add(round);
         let elapsed_ms = to.at.since(from.at);
         // A counter that shows after a gap what it showed before was not reset just to count up to the same value.
-        if elapsed_ms <= self.rule.gap_ms || cycles == 0 {
+        if !self.is_dark_since(from) || cycles == 0 && self.doubt.is_none() {
             return (cycles, cycles, Some(cycles));
         }
         let (old, value) = (self.value(from), self.value(to));
         let Some(most) = self.most(elapsed_ms) else {
             // Without a rate only a fall hints at a reset.
-            let is_unsure = value < old && overflow != Overflow::Seen;
-            return if is_unsure { (cycles, cycles.min(value), None) } else { (cycles, cycles, Some(cycles)) };
+            return match value < old {
+                true if overflow == Overflow::Seen => (cycles, cycles, None),
+                false if self.doubt.is_some() => (cycles, cycles, None),
+                true => (cycles, cycles.min(value), None),
+                false => (cycles, cycles, Some(cycles)),
+            };
         };
         let may_be_reset = value <= most;
         let may_go_round = overflow != Overflow::Excluded && cycles.saturating_add(self.rule.modulus) <= most;
         let least = if may_be_reset && value < old && overflow != Overflow::Seen { cycles.min(value) } else { cycles };
         (cycles, least, Some(if may_be_reset || may_go_round { most.max(cycles) } else { cycles }))
+    }
+
+    fn round(&self, from: Mark, to: Mark) -> i64 {
+        self.ahead(from, to).saturating_add(self.rule.modulus)
     }
 
     fn overflow(&self, last: Mark) -> Overflow {
@@ -302,12 +341,17 @@ impl Counter {
     fn is_plausible(&self, cycles: i64, from: Mark, to: Mark) -> bool {
         // What is always plausible needs no division: most looks show one part or none.
         let elapsed_ms = to.at.since(from.at);
-        let without_rate = || match elapsed_ms > self.rule.gap_ms {
+        let without_rate = || match self.is_dark_since(from) {
             true => self.rule.modulus / 2,
             false => MOST_WITHOUT_RATE.min(self.rule.modulus / 2),
         };
         cycles <= LEAST_CYCLES.min(self.rule.modulus - 1)
             || cycles <= self.most(elapsed_ms).unwrap_or_else(without_rate)
+    }
+
+    /// Whether there was a gap after a look.
+    fn is_dark_since(&self, mark: Mark) -> bool {
+        self.dark_since.is_some_and(|dark_since| dark_since >= mark.at)
     }
 
     /// The most cycles in a time.
@@ -495,15 +539,37 @@ mod tests {
 
     #[test]
     fn a_flag_that_rises_with_the_fall_makes_it_a_rollover_also_where_the_rate_doubts_it() {
-        assert_eq!(flagged(&[(65_000, LOW), (10, HIGH), (11, HIGH)])[1..], [(Counted, 546), (Counted, 1)]);
+        let looks = [(65_000, LOW), (3, HIGH), (4, HIGH), (5, HIGH), (6, HIGH), (7, HIGH)];
+        let doubts = [(Doubt, 0); 3];
+        assert_eq!(flagged(&looks)[1..], [&doubts[..], &[(Counted, 542), (Counted, 1)]].concat());
+        let mut counter = counter();
+        counter.see_flag(LOW, second(0));
+        counter.see(65_000, second(0));
+        counter.see_flag(HIGH, second(1));
+        let credits = [1, 2, 3, 4].map(|at| counter.see(3, second(at)));
+        assert_eq!(credits[3], Credit { what: Counted, cycles: 539, least: 3, most: Some(539) });
+    }
+
+    #[test]
+    fn a_torn_read_at_the_very_overflow_is_not_counted() {
+        for torn in [0xFFFF_0000, 0xFFFF] {
+            let rule = CounterRule { modulus: 1 << 32, max_rate: Ideal::new(1000, 4), gap_ms: GAP_MS };
+            let mut counter = Counter::new(rule, None);
+            let looks = [(0xFFFF_FFFF, LOW), (torn, HIGH), (torn, HIGH), (torn, HIGH), (1, HIGH), (2, HIGH)];
+            let cycles = (0..).zip(looks).map(|(at, (raw, flag))| {
+                counter.see_flag(flag, second(at));
+                counter.see(raw, second(at)).cycles
+            });
+            assert_eq!(cycles.collect::<Vec<_>>(), [0, 0, 0, 0, 2, 1], "{torn:x}");
+        }
     }
 
     #[test]
     fn value_and_flag_are_read_one_after_the_other() {
-        let flag_first = flagged(&[(65_000, LOW), (10, LOW), (11, HIGH)]);
-        assert_eq!(flag_first[1..], [(Doubt, 0), (Counted, 547)]);
-        let value_first = flagged(&[(65_000, LOW), (65_001, HIGH), (11, HIGH)]);
-        assert_eq!(value_first[1..], [(Counted, 1), (Counted, 546)]);
+        let flag_first = flagged(&[(65_534, LOW), (0, LOW), (1, HIGH)]);
+        assert_eq!(flag_first[1..], [(Doubt, 0), (Counted, 3)]);
+        let value_first = flagged(&[(65_534, LOW), (65_535, HIGH), (2, HIGH)]);
+        assert_eq!(value_first[1..], [(Counted, 1), (Counted, 3)]);
     }
 
     #[test]
