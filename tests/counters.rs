@@ -4,8 +4,8 @@
 use andon::{
     books::{Book, Convention, Counting, Measure, Window},
     config::load_text,
-    event::{Ideal, Stamp},
-    shop::{Input, Known, Shop},
+    event::{Event, Ideal, Stamp, part::Counts},
+    shop::{Input, Known, Marks, Rules, Shop},
     signal::{
         Observation, PointIx, Reading, Value,
         counter::{Counter, CounterRule, What},
@@ -421,7 +421,7 @@ fn windows_count_what_was_made_or_bound_it() {
         let plan = load_text("andon.toml", &text).unwrap_or_else(|faults| panic!("{}", faults[0].render())).0;
         let point = |name: &str| PointIx(plan.points.iter().position(|point| point.name == name).unwrap());
         let (run, ovf, total) = (point("plc.run"), point("plc.ovf"), point("plc.total"));
-        let mut shop = Shop::open(Arc::new(plan.rules.clone()), Known::default(), &andon::shop::Marks::default());
+        let mut shop = Shop::open(Arc::new(plan.rules.clone()), Known::default(), &Marks::default());
         let mut book = Book::default();
         let start = 1_795_413_600_000;
         for look in &life.looks {
@@ -481,4 +481,173 @@ fn windows_count_what_was_made_or_bound_it() {
     }
     println!("{exact} exact, {bounded} bounded");
     assert!(exact > 300 && bounded > 300, "{exact} exact, {bounded} bounded");
+}
+
+/// A gateway with one machine, whose run signal holds, and these counters; one look a second.
+struct Hall {
+    shop: Shop,
+    rules: Arc<Rules>,
+    points: Vec<String>,
+    told: Vec<Event>,
+    second: i64,
+}
+
+impl Hall {
+    fn with(counters: &[&str]) -> Hall {
+        let points: String = (0..).zip(counters).map(|(ix, name)| format!("{name} = {{ holding = {ix} }}\n")).collect();
+        Hall::of(&points, counters)
+    }
+
+    fn of(points: &str, counters: &[&str]) -> Hall {
+        let roles: String = counters.iter().map(|name| format!("{name} = \"plc.{name}\"\n")).collect();
+        let text = GATEWAY
+            .replace("{poll}", "1000")
+            .replace("{gap}", "5000")
+            .replace("{cycle}", "1000")
+            .replace("total = { holding = 0, type = \"u64\", modulus = {modulus}{overflow} }\n", points)
+            .replace("total = \"plc.total\"\n", &roles);
+        let plan = load_text("andon.toml", &text).unwrap_or_else(|faults| panic!("{}", faults[0].render())).0;
+        let rules = Arc::new(plan.rules.clone());
+        let shop = Shop::open(Arc::clone(&rules), Known::default(), &Marks::default());
+        let points = plan.points.iter().map(|point| point.name.clone()).collect();
+        Hall { shop, rules, points, told: Vec::new(), second: 0 }
+    }
+
+    /// A look at points, a second after the last.
+    fn look(&mut self, values: &[(&str, i64)]) -> Counts {
+        let at = Stamp::from_ms(1_795_413_600_000 + self.second * 1000);
+        self.second += 1;
+        let place = |name: &str| PointIx(self.points.iter().position(|point| point[4..] == *name).unwrap());
+        let values = values.iter().chain(&[("run", 1)]);
+        let readings = values.map(|(name, value)| (place(name), Reading::Good(Value::Int(*value)))).collect();
+        let turn = self.shop.turn(Input::Observed(&Observation { at, readings }), at);
+        self.told.extend(turn.told.into_iter().map(|told| told.event));
+        *self.shop.machines().next().unwrap().counts()
+    }
+
+    fn notices(&self) -> Vec<&str> {
+        self.told
+            .iter()
+            .filter_map(|event| if let Event::Notice(notice) = event { Some(notice.code.as_str()) } else { None })
+            .collect()
+    }
+}
+
+#[test]
+fn any_two_counters_give_the_same_parts_and_no_count_ever_falls() {
+    for seed in 0..500 {
+        let mut dice = Dice(seed);
+        // The counter of the sorted parts moves a look or two after that of all.
+        let lag = usize::try_from(dice.between(0, 2)).unwrap();
+        let mut made = vec![(0, 0)];
+        for _ in 0..60 {
+            let (good, reject) = *made.last().unwrap();
+            made.push((good + dice.between(0, 2), reject + i64::from(dice.once_in(4))));
+        }
+        made.extend([*made.last().unwrap(); 3]);
+        let (good, reject) = *made.last().unwrap();
+        for pair in [["total", "good"], ["total", "reject"], ["good", "reject"]] {
+            let mut hall = Hall::with(&pair);
+            let mut before = Counts::default();
+            for look in 0..made.len() {
+                let late = made[look.saturating_sub(lag)];
+                let raw = |name: &str| match name {
+                    "total" => made[look].0 + made[look].1,
+                    "good" => late.0,
+                    _ => late.1,
+                };
+                let counts = hall.look(&pair.map(|name| (name, 60_000 + raw(name))));
+                assert_eq!(counts.total, counts.good + counts.reject, "seed {seed} {pair:?}");
+                let falls = counts.total < before.total || counts.good < before.good || counts.reject < before.reject;
+                assert!(!falls, "seed {seed} {pair:?}: {before:?} {counts:?}");
+                before = counts;
+            }
+            let total = good + reject;
+            assert_eq!(before.total, total, "seed {seed} {pair:?}");
+            // What a late counter let pass for the other kind stays that, until as many more have come.
+            let late = if pair[0] == "total" { i64::try_from(lag).unwrap() * 3 } else { 0 };
+            assert!((before.reject - reject).abs() <= late, "seed {seed} {pair:?}: {before:?}, {reject} rejects");
+            assert_eq!(before.rework, 0);
+        }
+        let mut hall = Hall::with(&["total"]);
+        let last = made.iter().fold(Counts::default(), |_, (good, reject)| hall.look(&[("total", good + reject)]));
+        assert_eq!((last.total, last.good, last.reject), (good + reject, good + reject, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn counters_that_contradict_each_other_are_said_after_ten_looks_and_the_derived_count_is_held() {
+    let mut hall = Hall::with(&["total", "good"]);
+    hall.look(&[("total", 500), ("good", 400)]);
+    hall.look(&[("total", 503), ("good", 402)]);
+    let held = hall.look(&[("total", 503), ("good", 404)]);
+    assert_eq!((held.total, held.good, held.reject), (3, 2, 1), "a fourth good part of three");
+    for _ in 0..9 {
+        assert_eq!(hall.look(&[("total", 503), ("good", 404)]), held);
+    }
+    assert!(hall.notices().is_empty());
+    for _ in 0..20 {
+        assert_eq!(hall.look(&[("total", 503), ("good", 404)]), held);
+    }
+    assert_eq!(hall.notices(), ["counters_disagree"]);
+    let made_good = hall.look(&[("total", 506), ("good", 405)]);
+    assert_eq!((made_good.total, made_good.good, made_good.reject), (6, 5, 1));
+}
+
+#[test]
+fn a_crash_between_a_mark_and_an_event_makes_no_false_reject() {
+    let mut hall = Hall::with(&["total", "good"]);
+    hall.look(&[("total", 500), ("good", 400)]);
+    hall.look(&[("total", 501), ("good", 401)]);
+    let marks = hall.shop.marks();
+    hall.look(&[("total", 501), ("good", 402)]);
+    // An hour ends: the counts are told while the good counter is a part ahead.
+    let edge = hall.shop.now().plus(3_600_000);
+    let told = hall.shop.turn(Input::Tick, edge).told;
+    assert!(!told.is_empty());
+    hall.shop = Shop::open(Arc::clone(&hall.rules), hall.shop.known().clone(), &marks);
+    hall.second += 3_600;
+    let counts = hall.look(&[("total", 502), ("good", 402)]);
+    assert_eq!((counts.total, counts.good, counts.reject), (2, 2, 0));
+}
+
+#[test]
+fn an_overflow_flag_tells_a_rollover_from_a_reset() {
+    let points = "total = { holding = 0, type = \"u16\", overflow = \"full\" }\nfull = { coil = 9 }\n";
+    let falls = |flag: i64| {
+        let mut hall = Hall::of(points, &["total"]);
+        hall.look(&[("total", 65_534), ("full", 0)]);
+        hall.look(&[("total", 65_535), ("full", 0)]);
+        hall.look(&[("total", 1), ("full", flag)]);
+        let total = hall.look(&[("total", 2), ("full", flag)]).total;
+        (total, hall.notices().join(" "))
+    };
+    assert_eq!(falls(1), (4, String::new()));
+    assert_eq!(falls(0), (3, "counter_reset".to_owned()));
+}
+
+#[test]
+fn a_counter_faster_than_its_rate_is_said_once() {
+    let mut hall = Hall::with(&["total"]);
+    let last = (0..60).map(|look| hall.look(&[("total", 1_000 + look * 50)])).last().unwrap();
+    assert_eq!((last.total, hall.notices()), (0, vec!["counter_too_fast"]));
+}
+
+#[test]
+fn a_reset_in_a_gap_is_told_with_bounds() {
+    let mut hall = Hall::with(&["total"]);
+    hall.look(&[("total", 5_000)]);
+    hall.look(&[("total", 5_001)]);
+    hall.second += 99;
+    hall.look(&[("total", 40)]);
+    hall.look(&[("total", 41)]);
+    let bounds = hall.told.iter().find_map(|event| match event {
+        Event::Part(andon::event::part::Event::Counted(counted)) => {
+            counted.bounds.map(|bounds| (counted.counts.total, bounds))
+        }
+        _ => None,
+    });
+    let (total, bounds) = bounds.unwrap();
+    // One before the gap; 4 a second in 100 s, and one at the edge; one after.
+    assert_eq!((total, bounds.min, bounds.max), (42, 42, Some(1 + 401 + 1)));
 }
