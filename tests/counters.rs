@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use andon::{
-    books::{Book, Convention, Counting, Measure, Window},
+    books::{Book, Counting, window::window},
     config::load_text,
     event::{Event, Ideal, Stamp, part::Counts},
     shop::{Input, Known, Marks, Rules, Shop},
@@ -404,7 +404,7 @@ no_data = "{gap}ms"
 
 #[test]
 fn windows_count_what_was_made_or_bound_it() {
-    const LIVES: u64 = 1_000;
+    const LIVES: u64 = 600;
     const DAY_MS: i64 = 86_400_000;
     let (mut exact, mut bounded) = (0, 0);
     for seed in 0..LIVES {
@@ -437,8 +437,7 @@ fn windows_count_what_was_made_or_bound_it() {
         }
         let latest = *shop.machines().next().unwrap().counts();
         let as_of = shop.now().plus(1);
-        let (convention, counting) = (Convention::OeeCom, Counting::Read);
-        let by = Measure { convention, ideal: None, counting, as_of, latest: Some(&latest) };
+        let by = plan.rules.measure(&plan.rules.machines[0], Counting::Read, as_of, Some(&latest));
         let shown = |from: i64, to: i64| {
             let before = |at: i64| {
                 life.looks.iter().rev().find(|look| look.at < at).map_or(life.looks[0].made, |look| look.made)
@@ -465,7 +464,7 @@ fn windows_count_what_was_made_or_bound_it() {
         }
         for (from, to) in windows {
             let truth = shown(from, to);
-            let window = Window::of(&book, Stamp::from_ms(start + from), Stamp::from_ms(start + to), &by).unwrap();
+            let window = window(&book, Stamp::from_ms(start + from), Stamp::from_ms(start + to), &by).unwrap();
             match window.parts_bounds {
                 None => {
                     assert_eq!(window.counts.total, truth, "seed {seed}, {from} to {to}: {}", life.about());
@@ -480,7 +479,7 @@ fn windows_count_what_was_made_or_bound_it() {
         }
     }
     println!("{exact} exact, {bounded} bounded");
-    assert!(exact > 300 && bounded > 300, "{exact} exact, {bounded} bounded");
+    assert!(exact > 150 && bounded > 200, "{exact} exact, {bounded} bounded");
 }
 
 /// A gateway with one machine, whose run signal holds, and these counters; one look a second.
