@@ -404,7 +404,7 @@ no_data = "{gap}ms"
 
 #[test]
 fn windows_count_what_was_made_or_bound_it() {
-    const LIVES: u64 = 600;
+    const LIVES: u64 = 200;
     const DAY_MS: i64 = 86_400_000;
     let (mut exact, mut bounded) = (0, 0);
     for seed in 0..LIVES {
@@ -479,7 +479,7 @@ fn windows_count_what_was_made_or_bound_it() {
         }
     }
     println!("{exact} exact, {bounded} bounded");
-    assert!(exact > 150 && bounded > 200, "{exact} exact, {bounded} bounded");
+    assert!(exact > 50 && bounded > 80, "{exact} exact, {bounded} bounded");
 }
 
 /// A gateway with one machine, whose run signal holds, and these counters; one look a second.
