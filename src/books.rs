@@ -2,6 +2,7 @@
 
 pub mod book;
 pub mod calendar;
+pub mod cycle;
 pub mod loss;
 pub mod window;
 

@@ -170,6 +170,7 @@ impl Shop {
             for (point, role) in one.parts.points() {
                 link(point, index, Use::Count(role, by_counts && Some(role) == deciding));
             }
+            one.parts.flags().for_each(|(point, role)| link(point, index, Use::Overflow(role)));
             if let RunRule::Signal { point, .. } = machine.run {
                 link(point, index, Use::Run);
             }

@@ -1387,6 +1387,85 @@ fn a_modulus_that_is_never_reached() {
     );
 }
 
+/// The minimal configuration, whose counter names this overflow flag.
+fn with_overflow(flag: &str) -> String {
+    let text = with(r#"type = "u32""#, &format!(r#"type = "u32", overflow = "{flag}""#));
+    text.replacen("[[machine]]", "[plc.points.ovf]\ncoil = 7\n\n[[machine]]", 1)
+}
+
+#[test]
+fn a_counter_may_name_its_overflow_flag() {
+    let plan = plan(&with_overflow("ovf"));
+    let total = plan.rules.machines[0].counters.total.clone().unwrap();
+    let flag = total.overflow.map(|flag| plan.points[flag.0].name.as_str());
+    assert_eq!(flag, Some("press-plc.ovf"));
+}
+
+#[test]
+fn a_plc_with_the_points_of_another_has_its_own_overflow_flag() {
+    let other = "[[plc]]\nid = \"second\"\ntcp = \"192.168.0.8:502\"\npoints_from = \"press-plc\"\n\n[[machine]]";
+    let text = with_overflow("ovf").replacen("[[machine]]", other, 1).replacen("press-plc.total", "second.total", 1);
+    let plan = plan(&text);
+    let total = plan.rules.machines[0].counters.total.clone().unwrap();
+    assert_eq!(total.overflow.map(|flag| plan.points[flag.0].name.as_str()), Some("second.ovf"));
+    expect![[r#"
+        andon.toml:14:51: unknown point `press-plc.ofv`
+          14 | total = { holding = 100, type = "u32", overflow = "ofv" }
+             |                                                   ^^^^^
+        hint: did you mean `press-plc.ovf`?
+    "#]]
+    .assert_eq(&said(&text.replacen("overflow = \"ovf\"", "overflow = \"ofv\"", 1)));
+}
+
+#[test]
+fn an_overflow_flag_that_is_unknown() {
+    expect![[r#"
+        andon.toml:14:51: unknown point `press-plc.ofv`
+          14 | total = { holding = 100, type = "u32", overflow = "ofv" }
+             |                                                   ^^^^^
+        hint: did you mean `press-plc.ovf`?
+    "#]]
+    .assert_eq(&said(&with_overflow("ofv")));
+}
+
+#[test]
+fn an_overflow_flag_of_another_plc() {
+    expect![[r#"
+        andon.toml:14:51: `overflow` names a point of the same PLC, not `press-plc.ovf`
+          14 | total = { holding = 100, type = "u32", overflow = "press-plc.ovf" }
+             |                                                   ^^^^^^^^^^^^^^^
+        hint: write its name alone, like "good_ovf"
+    "#]]
+    .assert_eq(&said(&with_overflow("press-plc.ovf")));
+}
+
+#[test]
+fn an_overflow_flag_that_is_no_bit() {
+    expect![[r#"
+        andon.toml:14:51: `press-plc.total` cannot be an overflow flag: its type does not fit
+          14 | total = { holding = 100, type = "u32", overflow = "total" }
+             |                                                   ^^^^^^^
+        hint: a coil, a discrete input, or `bit` of a register
+    "#]]
+    .assert_eq(&said(&with_overflow("total")));
+}
+
+#[test]
+fn an_overflow_flag_of_what_counts_nothing() {
+    let text = with_overflow("ovf").replacen("type = \"u32\"", "type = \"f32\"", 1);
+    expect![[r#"
+        andon.toml:14:51: `press-plc.total` counts nothing that could overflow
+          14 | total = { holding = 100, type = "f32", overflow = "ovf" }
+             |                                                   ^^^^^
+        hint: take `overflow` away, or give it an integer type
+        andon.toml:23:9: `press-plc.total` cannot be `total`: its type does not fit
+          23 | total = "press-plc.total"
+             |         ^^^^^^^^^^^^^^^^^
+        hint: give it an integer type, like type = "u32"
+    "#]]
+    .assert_eq(&said(&text));
+}
+
 #[test]
 fn a_point_beyond_the_last_address() {
     changed(
@@ -1818,7 +1897,8 @@ fn the_minimal_configuration_makes_this_plan() {
     assert_eq!((plc.id.as_str(), plc.channel.to_string().as_str(), plc.unit), ("press-plc", "192.168.0.7:502", 1));
     assert_eq!((plc.poll, plc.timeout), (Duration::from_millis(200), Duration::from_secs(1)));
     assert_eq!((plc.max_registers, plc.max_gap), (125, 8));
-    let total = Counter { point: PointIx(1), name: "press-plc.total".into(), modulus: 1 << 32 };
+    let (point, name) = (PointIx(1), "press-plc.total".into());
+    let total = Counter { point, name, modulus: 1 << 32, poll_ms: 200, overflow: None };
     assert_eq!(
         plan.rules.machines,
         [MachineRules {

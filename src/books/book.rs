@@ -4,7 +4,7 @@ use super::calendar::{Calendar, Hours};
 use crate::event::{
     Event, Stamp,
     order::{self, Order},
-    part::{self, Counts},
+    part::{self, Bounds, Counted, Counts},
     stop::{self, CountsIn, Going, State, Stop},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,30 @@ pub struct Reading {
     pub at: Stamp,
     /// Cumulative.
     pub counts: Counts,
+    /// Cumulative.
+    #[serde(default)]
+    pub doubt: Doubt,
+}
+
+/// How far the parts made can lie from those counted; it only grows, so that between two readings differences count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// So many counted parts may not have been made.
+    pub fewer: i64,
+    /// So many parts that were not counted may have been made.
+    pub more: i64,
+    /// Times that nobody could say how many more.
+    pub unbounded: i64,
+}
+
+impl Doubt {
+    fn widened(self, made: i64, bounds: Bounds) -> Doubt {
+        Doubt {
+            fewer: self.fewer.saturating_add(made.saturating_sub(bounds.min).max(0)),
+            more: self.more.saturating_add(bounds.max.map_or(0, |max| max.saturating_sub(made).max(0))),
+            unbounded: self.unbounded + i64::from(bounds.max.is_none()),
+        }
+    }
 }
 
 /// From `from` until the next assignment, the machine had `order`.
@@ -79,21 +103,28 @@ impl Book {
         match event {
             Event::Stop(stop::Event::State(change)) => {
                 if self.readings.is_empty() {
-                    self.readings.push(Reading { at: change.moved, counts: Counts::default() });
+                    self.readings.push(Reading {
+                        at: change.moved,
+                        counts: Counts::default(),
+                        doubt: Doubt::default(),
+                    });
                 }
                 for stop in [&change.ended, &change.stop].into_iter().flatten() {
                     self.enter_stop(stop);
                 }
                 let stop = change.stop.as_ref().filter(|_| change.going == Going::Still).map(Stop::downtime_id);
                 self.enter_interval(Interval { from: change.moved, going: change.going, stop });
-                self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts });
+                let doubt = self.doubt();
+                self.enter_reading(Reading { at: change.at.plus(1), counts: change.counts, doubt });
             }
             Event::Stop(stop::Event::Downtime(downtime)) => self.enter(&downtime.stop),
             Event::Part(part::Event::Counted(counted)) => {
-                self.enter_reading(Reading { at: counted.to, counts: counted.counts });
+                let doubt = self.doubt_after(counted);
+                self.enter_reading(Reading { at: counted.to, counts: counted.counts, doubt });
             }
             Event::Order(order) => {
-                self.enter_reading(Reading { at: order.at, counts: order.counts });
+                let doubt = self.doubt();
+                self.enter_reading(Reading { at: order.at, counts: order.counts, doubt });
                 let now = (order.change == order::Change::Started).then(|| order.order.clone());
                 self.assign(order.at, now);
             }
@@ -237,16 +268,17 @@ impl Book {
         }
     }
 
-    /// Fewest and most parts that can have been made before `at`: equal where a reading stands at `at`, or nothing was
+    /// Between which readings the parts that were made before `at` lie: equal where a reading stands at `at`, or nothing was
     /// counted between the readings around it. Parts of a gap of data can have been made anywhere in it.
-    pub fn counts_before(&self, at: Stamp) -> (Counts, Counts) {
+    pub fn readings_around(&self, at: Stamp) -> (Reading, Reading) {
         let counts_after = |at| {
             let after = self.readings.partition_point(|reading| reading.at <= at);
-            (after, self.readings.get(after).map(|reading| reading.counts))
+            (after, self.readings.get(after).copied())
         };
         let (after, mut next) = counts_after(at);
         let Some(last) = after.checked_sub(1).map(|index| self.readings[index]) else {
-            return (Counts::default(), next.unwrap_or_default());
+            let nothing = Reading { at, counts: Counts::default(), doubt: Doubt::default() };
+            return (nothing, next.unwrap_or(nothing));
         };
         let begun = self.intervals.partition_point(|interval| interval.from < at);
         let is_dark = begun > 0 && self.intervals[begun - 1].going == Going::Unknown;
@@ -254,7 +286,18 @@ impl Book {
             next = self.intervals.get(begun).and_then(|interval| counts_after(interval.from).1);
         }
         let exact = last.at == at && !is_dark;
-        (last.counts, if exact { last.counts } else { next.unwrap_or(last.counts) })
+        (last, if exact { last } else { next.unwrap_or(last) })
+    }
+
+    /// As of the last reading.
+    pub fn doubt(&self) -> Doubt {
+        self.readings.last().map(|last| last.doubt).unwrap_or_default()
+    }
+
+    fn doubt_after(&self, counted: &Counted) -> Doubt {
+        let before = self.readings_around(counted.from).0.counts;
+        let widen = |bounds| self.doubt().widened(counted.counts.total - before.total, bounds);
+        counted.bounds.map_or(self.doubt(), widen)
     }
 
     /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
@@ -299,12 +342,14 @@ impl Book {
             self.readings.push(reading);
             return;
         };
+        let said = |reading: &Reading| (reading.counts, reading.doubt);
         if reading.at < last.at {
             let place = self.readings.partition_point(|known| known.at < reading.at);
             if self.readings[place].at != reading.at {
-                self.readings.insert(place, reading);
+                let doubt = place.checked_sub(1).map(|before| self.readings[before].doubt).unwrap_or_default();
+                self.readings.insert(place, Reading { doubt, ..reading });
             }
-        } else if before.counts == last.counts && last.counts == reading.counts {
+        } else if said(before) == said(last) && said(last) == said(&reading) {
             last.at = reading.at;
         } else {
             self.readings.push(reading);

@@ -4,14 +4,14 @@
 //! effectiveness, quality ratio, NEE), oee.com and SMRP 3.x for their conventions; see docs of [`Kpi`].
 
 use super::{
-    book::{Book, Piece, state},
+    book::{Book, Piece, Reading, state},
     calendar::{Calendar, Hours, Slot},
     loss::{Cell, Convention, Oee},
 };
 use crate::event::{
     Ideal, Stamp,
     order::Order,
-    part::Counts,
+    part::{Bounds, Counts},
     stop::{Class, CountsIn, State, Stop},
     window::{IdealSource, Kpi, Loss, Made, Share, Window},
 };
@@ -87,10 +87,12 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Conven
     let mut all: Option<Window> = None;
     for one in windows {
         let all = all.get_or_insert_default();
-        let bounds = |window: &Window| window.parts_bounds.unwrap_or((window.counts.total, window.counts.total));
+        let exact = |window: &Window| Bounds { min: window.counts.total, max: Some(window.counts.total) };
+        let bounds = |window: &Window| window.parts_bounds.unwrap_or(exact(window));
         let (a, b) = (bounds(all), bounds(one));
         if all.parts_bounds.or(one.parts_bounds).is_some() {
-            all.parts_bounds = Some((a.0 + b.0, a.1 + b.1));
+            let max = a.max.zip(b.max).map(|(a, b)| a.saturating_add(b));
+            all.parts_bounds = Some(Bounds { min: a.min + b.min, max });
         }
         (all.from, all.to) = (all.from.min(one.from), all.to.max(one.to));
         all.is_final &= one.is_final;
@@ -276,24 +278,32 @@ fn enter_share(window: &mut Window, machine: &str, stop: &Stop, ms: i64) {
     }
 }
 
-fn at_edge(book: &Book, at: Stamp, by: &Measure<'_>) -> (Counts, Counts) {
-    let (least, most) = book.counts_before(at);
-    match by.latest {
-        Some(latest) if at == by.as_of => (*latest, *latest),
+/// Between which readings the parts before an edge lie.
+fn at_edge(book: &Book, at: Stamp, by: &Measure<'_>) -> (Reading, Reading) {
+    let (first, last) = book.readings_around(at);
+    let latest = by.latest.map(|latest| Reading { at: by.as_of, counts: *latest, doubt: book.doubt() });
+    match latest {
+        Some(latest) if at == by.as_of => (latest, latest),
         // No reading stands behind the edge: what came since is known only as of now.
-        Some(latest) if book.readings.last().is_none_or(|last| last.at < at) => (least, *latest),
-        _ => (least, most),
+        Some(latest) if book.readings.last().is_none_or(|last| last.at < at) => (first, latest),
+        _ => (first, last),
     }
 }
 
 fn counts(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Counts {
-    at_edge(book, to, by).0.minus(&book.counts_before(from).0)
+    at_edge(book, to, by).0.counts.minus(&book.readings_around(from).0.counts)
 }
 
-fn bounds(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<(i64, i64)> {
-    let ((least_from, most_from), (least_to, most_to)) = (book.counts_before(from), at_edge(book, to, by));
-    let bounds = ((least_to.total - most_from.total).max(0), most_to.total - least_from.total);
-    (bounds.0 != bounds.1).then_some(bounds)
+fn bounds(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<Bounds> {
+    let ((first_from, last_from), (first_to, last_to)) = (book.readings_around(from), at_edge(book, to, by));
+    let fewer = (first_to.doubt.fewer - last_from.doubt.fewer).max(0);
+    let more = last_to.doubt.more - first_from.doubt.more;
+    let is_bounded = last_to.doubt.unbounded == first_from.doubt.unbounded;
+    let bounds = Bounds {
+        min: (first_to.counts.total - last_from.counts.total - fewer).max(0),
+        max: is_bounded.then(|| (last_to.counts.total - first_from.counts.total).saturating_add(more)),
+    };
+    (Some(bounds.min) != bounds.max).then_some(bounds)
 }
 
 /// Makes the ratios of what was added up.

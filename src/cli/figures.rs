@@ -315,7 +315,10 @@ impl Figure<'_> {
             percent(kpi.quality),
             percent(kpi.oee)
         )?;
-        let bounds = window.parts_bounds.map_or(String::new(), |(min, max)| format!(" ({min} to {max})"));
+        let bounds = window.parts_bounds.map_or(String::new(), |bounds| match bounds.max {
+            Some(max) => format!(" ({} to {max})", bounds.min),
+            None => format!(" ({} or more)", bounds.min),
+        });
         let outside = match window.counts.outside_total {
             0 => String::new(),
             outside => format!(" ({outside} outside, in no OEE)"),

@@ -3,7 +3,7 @@
 use super::{
     NamedPoint, Plan,
     fault::{Fault, Severity, Sources, nearest},
-    mirror::{self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Product, Reason, Serial},
+    mirror::{self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Points, Product, Reason, Serial},
     word::{Millis, Rate},
 };
 use crate::{
@@ -86,6 +86,8 @@ struct Entry {
     /// `None` if it is faulty, which has been said.
     point: Option<Point>,
     poll: Millis,
+    /// The flag that rises when it starts at 0 again.
+    overflow: Option<PointIx>,
 }
 
 impl<'a> Reader<'a> {
@@ -140,7 +142,8 @@ impl<'a> Reader<'a> {
             let channel = self.channel(plc, &lines);
             self.paces(plc);
             let (mut points, mut paces) = (Vec::new(), BTreeMap::new());
-            for (name, spec) in &self.map_of(plc).points.0 {
+            let map = self.map_of(plc);
+            for (name, spec) in &map.points.0 {
                 let name = format!("{id}.{}", name.value);
                 let point = self.point(&name, spec, plc);
                 let place = PointIx(all.len());
@@ -152,8 +155,9 @@ impl<'a> Reader<'a> {
                     all.push(NamedPoint { name: name.clone(), plc: index, point: point.clone() });
                     points.push((place, point.clone()));
                 }
-                self.points.entry(name).or_insert(Entry { index: place, point, poll: **poll });
+                self.points.entry(name).or_insert(Entry { index: place, point, poll: **poll, overflow: None });
             }
+            self.overflows(id, &map.points, plc.points_from.is_none());
             settings.push(io::plc::Settings {
                 id: id.to_owned(),
                 channel,
@@ -169,6 +173,49 @@ impl<'a> Reader<'a> {
         }
         self.loads(&mirror.serial, plcs, &settings);
         (settings, all)
+    }
+
+    /// Counters that name the flag of their overflow, once all points of the PLC are known.
+    fn overflows(&mut self, id: &str, points: &Points, is_own: bool) {
+        for (name, spec) in &points.0 {
+            let Some(at) = &spec.overflow else { continue };
+            let (counter, flag) = (format!("{id}.{}", name.value), format!("{id}.{}", at.value));
+            let before = self.faults.len();
+            let overflow = self.overflow(&counter, &flag, at);
+            if !is_own {
+                // It was said of the PLC whose points they are.
+                self.faults.truncate(before);
+            }
+            if let Some(entry) = self.points.get_mut(&counter) {
+                entry.overflow = overflow;
+            }
+        }
+    }
+
+    fn overflow(&mut self, counter: &str, flag: &str, at: &At<String>) -> Option<PointIx> {
+        if at.contains('.') {
+            let what = format!("`overflow` names a point of the same PLC, not `{}`", at.value);
+            self.fault("bad-value", &at.span, what, "write its name alone, like \"good_ovf\"".to_owned());
+            return None;
+        }
+        let Some(entry) = self.points.get(flag).cloned() else {
+            self.unknown_point(&At { value: flag.to_owned(), span: at.span.clone() });
+            return None;
+        };
+        let of = self.points.get(counter).and_then(|of| of.point.clone());
+        if of.as_ref().is_some_and(|of| Wants::Counter.objection(of).is_some()) {
+            let what = format!("`{counter}` counts nothing that could overflow");
+            self.fault("contradiction", &at.span, what, "take `overflow` away, or give it an integer type".to_owned());
+            return None;
+        }
+        let is_bit = matches!(entry.point.as_ref()?.kind, Kind::Bool { .. });
+        if !is_bit {
+            let what = format!("`{flag}` cannot be an overflow flag: its type does not fit");
+            let hint = "a coil, a discrete input, or `bit` of a register".to_owned();
+            self.fault("contradiction", &at.span, what, hint);
+            return None;
+        }
+        Some(entry.index)
     }
 
     fn channel(&mut self, plc: &At<Plc>, lines: &BTreeMap<&str, Option<io::plc::Serial>>) -> Channel {
@@ -1022,9 +1069,10 @@ impl Wants {
 }
 
 fn counter(entry: Option<Entry>) -> Option<Counter> {
-    let Entry { index, point, .. } = entry?;
+    let Entry { index, point, poll, overflow } = entry?;
     let point = point?;
-    Some(Counter { point: index, modulus: point.modulus.or(point.kind.modulus())?, name: point.name })
+    let modulus = point.modulus.or(point.kind.modulus())?;
+    Some(Counter { point: index, modulus, name: point.name, poll_ms: poll.0, overflow })
 }
 
 fn reason_rule(reason: &Reason) -> Option<ReasonRule> {

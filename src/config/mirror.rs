@@ -511,6 +511,9 @@ pub(super) struct PointSpec {
     /// Where a counter starts at 0 again; by its type when left out.
     #[schemars(range(min = 2))]
     pub(super) modulus: Option<At<i64>>,
+    /// Point of the same PLC, a bit, that rises when this counter starts at 0 again: it tells a rollover from a reset.
+    #[schemars(length(min = 1), extend("examples" = ["good_ovf"]))]
+    pub(super) overflow: Option<At<String>>,
     /// A key of this table was faulty and has been cut out: what is absent is not missing.
     #[serde(rename = "(cut)", default)]
     #[schemars(skip)]

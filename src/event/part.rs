@@ -55,8 +55,17 @@ pub enum Why {
     Interval,
     /// An hour, day, shift or order ended.
     Edge,
-    /// A counter was set by hand, reset or implausible.
+    /// A counter was set by hand, reset or implausible, or what it counted in a gap is not certain.
     Adjustment,
+}
+
+/// Fewest and most parts, where the counters cannot tell just how many were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// No fewer.
+    pub min: i64,
+    /// No more; `None`: no rate of the machine is known, so nobody can say.
+    pub max: Option<i64>,
 }
 
 /// Raw counter values by point name, as the PLC held them.
@@ -81,6 +90,9 @@ pub struct Counted {
     pub to: Stamp,
     /// Cumulative.
     pub counts: Counts,
+    /// What of `total` can have been made between `from` and `to`, if that is not just what was counted.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
     /// The counters themselves.
     pub raw: Raw,
     /// What was made in between.

@@ -4,7 +4,7 @@
 
 use super::{
     Ideal, Stamp,
-    part::Counts,
+    part::{Bounds, Counts},
     stop::{Class, CountsIn, State},
 };
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct Window {
     /// Parts of this window.
     pub counts: Counts,
     /// Fewest and most total parts, where that is not certain.
-    pub parts_bounds: Option<(i64, i64)>,
+    pub parts_bounds: Option<Bounds>,
     /// Parts inside planned time by their ideal, with the run time that belongs to it.
     pub made: Vec<Made>,
     /// Stops with a downtime of class failure that began here.

@@ -8,17 +8,23 @@ use crate::{
     books::Counting,
     event::{
         Event, Stamp, notice,
-        part::{self, Counted, Counts, Raw, Why},
+        part::{self, Bounds, Counted, Counts, Raw, Why},
     },
     signal::{
         PointIx,
-        counter::{Counter, CounterRule, Credit, Mark},
+        counter::{Counter, CounterRule, Mark, What},
     },
 };
 use serde::{Deserialize, Serialize};
 
 /// Polls for which two counters may disagree before somebody is told.
 const DISAGREE_LOOKS: u32 = 10;
+
+/// Looks at a counter that lie further apart have a gap between them, where nothing says how long silence may last.
+const GAP_MS: i64 = 5_000;
+
+/// So many missed looks in a row are no gap yet, however long the silence.
+const GAP_POLLS: i64 = 3;
 
 /// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +42,12 @@ pub enum Role {
 struct Tracked {
     role: Role,
     point: PointIx,
+    overflow: Option<PointIx>,
     name: String,
     counter: Counter,
     parts: i64,
+    /// It was said that it moves too fast.
+    is_too_fast: bool,
 }
 
 /// The parts of one machine, as far as they were seen.
@@ -49,8 +58,14 @@ pub struct Parts {
     counts: Counts,
     /// The first mark.
     since: Option<Stamp>,
-    /// Looks for which the counters disagreed.
+    /// A derived count would have fallen and is held.
+    disagrees: bool,
+    /// Looks for which it was.
     disagree_looks: u32,
+    /// How far what was credited since it was told last lies from what can have been made.
+    fewer: i64,
+    /// `None`: nobody can say.
+    more: Option<i64>,
 }
 
 /// The durable part of what was seen: marks are rewritten every second, so that a crash loses no part.
@@ -76,20 +91,28 @@ pub struct CounterMark {
     pub at: Stamp,
     /// Credited since the first mark.
     pub parts: i64,
+    /// What its overflow flag said then.
+    #[serde(default)]
+    pub flag: Option<bool>,
 }
 
 impl PartMark {
     /// Events were told after the mark: what they say counts. The mark's times stay, so that no step becomes implausible.
-    pub fn advance(&mut self, counters: &Counters, counts: &Counts, raw: &Raw) {
+    pub fn advance(&mut self, counters: &Counters, parts_per_cycle: i64, counts: &Counts, raw: &Raw) {
         self.counts = *counts;
         for mark in &mut self.counters {
             let is = |of: &Option<rules::Counter>| of.as_ref().is_some_and(|of| of.name == mark.name);
+            let now = raw.get(&mark.name).copied().unwrap_or(mark.raw);
+            // Where the total is counted too, this one may be ahead of it, and of what was told.
+            let ahead = mark.parts + (now - mark.raw).max(0) * parts_per_cycle;
             mark.parts = match () {
                 () if is(&counters.total) => counts.total,
+                () if is(&counters.good) && counters.total.is_some() => ahead.max(counts.good),
                 () if is(&counters.good) => counts.good,
+                () if counters.total.is_some() => ahead.max(counts.reject),
                 () => counts.reject,
             };
-            mark.raw = raw.get(&mark.name).copied().unwrap_or(mark.raw);
+            mark.raw = now;
         }
     }
 }
@@ -103,7 +126,7 @@ pub struct Look {
     is_counted: bool,
     /// The first sight of a counter.
     pub is_first: bool,
-    /// A reset or preset.
+    /// A reset or preset, or nobody can say just how many were made.
     pub is_adjusted: bool,
 }
 
@@ -130,12 +153,18 @@ impl Parts {
             Some(Tracked {
                 role,
                 point: counter.point,
+                overflow: counter.overflow,
                 name: counter.name.clone(),
                 counter: Counter::new(
-                    CounterRule { modulus: counter.modulus, max_rate },
-                    mark.map(|mark| Mark { raw: mark.raw, at: mark.at }),
+                    CounterRule {
+                        modulus: counter.modulus,
+                        max_rate,
+                        gap_ms: rules.no_data_ms.unwrap_or(GAP_MS).max(counter.poll_ms.saturating_mul(GAP_POLLS)),
+                    },
+                    mark.map(|mark| Mark { raw: mark.raw, at: mark.at, flag: mark.flag }),
                 ),
                 parts: mark.map_or(0, |mark| mark.parts),
+                is_too_fast: false,
             })
         });
         Parts {
@@ -143,13 +172,21 @@ impl Parts {
             parts_per_cycle: rules.parts_per_cycle,
             counts: mark.map(|mark| mark.counts).unwrap_or_default(),
             since: mark.and_then(|mark| mark.since),
+            disagrees: false,
             disagree_looks: 0,
+            fewer: 0,
+            more: Some(0),
         }
     }
 
     /// The points with what they count.
     pub fn points(&self) -> impl Iterator<Item = (PointIx, Role)> + '_ {
         self.tracked.iter().map(|tracked| (tracked.point, tracked.role))
+    }
+
+    /// The overflow flags with the counter that each belongs to.
+    pub fn flags(&self) -> impl Iterator<Item = (PointIx, Role)> + '_ {
+        self.tracked.iter().filter_map(|tracked| Some((tracked.overflow?, tracked.role)))
     }
 
     /// Whether parts are counted.
@@ -175,8 +212,8 @@ impl Parts {
     /// What must survive.
     pub fn mark(&self) -> PartMark {
         let counters = self.tracked.iter().filter_map(|tracked| {
-            let last = tracked.counter.last()?;
-            Some(CounterMark { name: tracked.name.clone(), raw: last.raw, at: last.at, parts: tracked.parts })
+            let Mark { raw, at, flag } = tracked.counter.last()?;
+            Some(CounterMark { name: tracked.name.clone(), raw, at, parts: tracked.parts, flag })
         });
         PartMark { since: self.since, counts: self.counts, counters: counters.collect() }
     }
@@ -186,32 +223,46 @@ impl Parts {
         self.tracked.iter().filter_map(|tracked| tracked.counter.last()).map(|mark| mark.at).min()
     }
 
+    /// A look at the overflow flag of a counter, before the look at the counter itself.
+    pub fn see_flag(&mut self, of: Role, flag: Option<bool>, at: Stamp) {
+        if let Some(tracked) = self.tracked.iter_mut().find(|tracked| tracked.role == of) {
+            tracked.counter.see_flag(flag, at);
+        }
+    }
+
     /// A look at some counters. Nothing is entered in the counts yet: whether the parts lie outside planned time
     /// is decided by what the machine did.
     pub fn see(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, raws: &[(Role, i64)], at: Stamp) -> Look {
         let mut look = Look::default();
         let has_total = self.tracked.iter().any(|tracked| tracked.role == Role::Total);
+        if !raws.is_empty() {
+            self.watch_disagreement(desk, rules);
+        }
         for tracked in &mut self.tracked {
             let Some((_, raw)) = raws.iter().find(|(role, _)| *role == tracked.role) else { continue };
             let credit = tracked.counter.see(*raw, at);
-            let parts = credit.cycles() * self.parts_per_cycle;
+            let parts = credit.cycles * self.parts_per_cycle;
             tracked.parts += parts;
             look.is_counted |= parts != 0;
             if tracked.role == Role::Total || !has_total {
                 look.parts += parts;
+                self.fewer += (credit.cycles - credit.least) * self.parts_per_cycle;
+                let more = |most: i64| (most - credit.cycles).saturating_mul(self.parts_per_cycle);
+                self.more = self.more.zip(credit.most).map(|(before, most)| before.saturating_add(more(most)));
+                look.is_adjusted |= !credit.is_exact();
             }
-            match credit {
-                Credit::First => {
+            match credit.what {
+                What::First => {
                     look.is_first = true;
                     self.since.get_or_insert(at);
                 }
-                Credit::Reset { from, to, .. } => {
+                What::Reset { from, to } => {
                     look.is_adjusted = true;
                     let text =
                         format!("{} fell from {from} to {to}: taken for a reset, {parts} parts counted", tracked.name);
                     desk.notice(Some(&rules.id), "counter_reset", notice::Severity::Info, text);
                 }
-                Credit::Adjusted { from, to, .. } => {
+                What::Adjusted { from, to } => {
                     look.is_adjusted = true;
                     let text = format!(
                         "{} jumped from {from} to {to}: taken for a setting by hand, the jump is not counted",
@@ -219,14 +270,33 @@ impl Parts {
                     );
                     desk.notice(Some(&rules.id), "counter_adjusted", notice::Severity::Warning, text);
                 }
-                Credit::Cycles(_) | Credit::Doubt => {}
+                What::Returned { from, to } => {
+                    look.is_adjusted = true;
+                    let text = format!(
+                        "{} is back from {from} at {to}, as if it had never been set: {parts} parts counted",
+                        tracked.name
+                    );
+                    desk.notice(Some(&rules.id), "counter_returned", notice::Severity::Info, text);
+                }
+                What::TooFast { from, to } => {
+                    look.is_adjusted = true;
+                    if !std::mem::replace(&mut tracked.is_too_fast, true) {
+                        let text = format!(
+                            "{} moves faster than `max_rate` allows, from {from} to {to} by now: nothing of it is counted",
+                            tracked.name
+                        );
+                        desk.notice(Some(&rules.id), "counter_too_fast", notice::Severity::Warning, text);
+                    }
+                }
+                What::Counted => tracked.is_too_fast = false,
+                What::Doubt => {}
             }
         }
         look
     }
 
     /// Enters what the last look credited. `outside`: after an unknown gap.
-    pub fn enter(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, outside: bool) {
+    pub fn enter(&mut self, outside: bool) {
         let of = |role| self.tracked.iter().find(|tracked| tracked.role == role).map(|tracked| tracked.parts);
         let before = self.counts;
         // Of two counters of which one is the total, the total is believed; the third count never falls, and what is
@@ -251,25 +321,39 @@ impl Parts {
             self.counts.outside_total += self.counts.total - before.total;
             self.counts.outside_good += good - before.good;
         }
-        self.disagree_looks = if disagree { self.disagree_looks + 1 } else { 0 };
+        self.disagrees = disagree;
+    }
+
+    /// One counter may be read a moment after the other; what stays is a contradiction.
+    fn watch_disagreement(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        self.disagree_looks = if self.disagrees { self.disagree_looks.saturating_add(1) } else { 0 };
         if self.disagree_looks == DISAGREE_LOOKS {
-            let text =
-                "its two counters contradict each other: the derived count would have fallen and is held".to_owned();
+            let counted = |tracked: &Tracked| format!("{} counted {}", tracked.name, tracked.parts);
+            let counted: Vec<String> = self.tracked.iter().map(counted).collect();
+            let text = format!(
+                "{}: they contradict each other; the count derived from them would have fallen and is held",
+                counted.join(", ")
+            );
             desk.notice(Some(&rules.id), "counters_disagree", notice::Severity::Warning, text);
         }
     }
 
     /// Tells the counts of all parts that showed before `to`.
-    pub fn tell(&self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
+    pub fn tell(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
         let Some(since) = self.since else { return };
         let known = desk.known.machines.get(&rules.id);
         let from = known.and_then(|machine| machine.counted_to).unwrap_or(since);
         let order = known.and_then(|machine| machine.book.order_at(to.plus(-1))).cloned();
+        let before = known.map_or(0, |machine| machine.book.readings_around(from).0.counts.total);
+        let made = self.counts.total - before;
+        let (fewer, more) = (std::mem::take(&mut self.fewer), self.more.replace(0));
+        let bounds = Bounds { min: made - fewer, max: more.map(|more| made.saturating_add(more)) };
         desk.tell(Event::Part(part::Event::Counted(Counted {
             machine: rules.id.clone(),
             from,
             to,
             counts: self.counts,
+            bounds: Some(bounds).filter(|bounds| Some(bounds.min) != bounds.max),
             raw: self.raw(),
             order,
             why,

@@ -195,6 +195,10 @@ pub struct Counter {
     pub name: String,
     /// It starts at 0 again after so many.
     pub modulus: i64,
+    /// How often it is read.
+    pub poll_ms: i64,
+    /// The flag of the PLC that rises when it starts at 0 again.
+    pub overflow: Option<PointIx>,
 }
 
 impl Rules {

@@ -60,6 +60,8 @@ pub struct Inbox {
     product: Option<Option<String>>,
     /// Raw counters that were read.
     raws: Vec<(Role, i64)>,
+    /// Overflow flags of counters; an inner `None` is a failed read.
+    flags: Vec<(Role, Option<bool>)>,
     /// The counter that decides the state could not be read.
     count_failed: bool,
     /// Something was laid in, be it only that a read failed.
@@ -83,6 +85,8 @@ pub enum Use {
     Product,
     /// A counter, and whether it decides the state.
     Count(Role, bool),
+    /// The overflow flag of a counter.
+    Overflow(Role),
 }
 
 /// The last look at a point of an expression.
@@ -222,7 +226,7 @@ impl Seen {
     pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, mark: &SeenMark, marked: u64) {
         let mut parts = mark.parts.clone();
         if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
-            parts.advance(&rules.counters, &told.counts, &told.raw);
+            parts.advance(&rules.counters, rules.parts_per_cycle, &told.counts, &told.raw);
         }
         self.parts = Parts::new(rules, Some(&parts));
         let told_at = machine.current.map(|current| current.at.max(current.since));
@@ -279,6 +283,7 @@ impl Seen {
                 Some(raw) => self.inbox.raws.push((role, raw)),
                 None => self.inbox.count_failed |= decides,
             },
+            Use::Overflow(of) => self.inbox.flags.push((of, value.and_then(Value::as_bool))),
         }
         !std::mem::replace(&mut self.inbox.is_used, true)
     }
@@ -298,6 +303,7 @@ impl Seen {
         }
         let was_blind = self.watch.is_blind();
         let last_look = self.parts.last_look();
+        inbox.flags.iter().for_each(|(of, flag)| self.parts.see_flag(*of, *flag, at));
         let look = self.parts.see(desk, rules, &inbox.raws, at);
 
         let is_back = was_blind && !is_last && self.shows_good(&inbox);
@@ -308,7 +314,11 @@ impl Seen {
         let came_unseen = (was_blind || last_look < self.dark_until) && !ran_through;
         if look.is_news() {
             self.parts_in_gap |= came_unseen && look.parts != 0;
-            self.parts.enter(desk, rules, came_unseen || self.hours == Hours::Unscheduled);
+            self.parts.enter(came_unseen || self.hours == Hours::Unscheduled);
+        }
+        if look.is_adjusted {
+            // Before the edges of this look, which show the same parts; exclusive, hence after this moment.
+            self.parts.tell(desk, rules, at.plus(1), Why::Adjustment);
         }
         if look.is_first {
             desk.is_mark_due = true;
@@ -326,12 +336,11 @@ impl Seen {
         if !came_unseen && !self.watch.is_starting() {
             self.watch_contradiction(desk, rules, look.parts);
         }
-        if look.is_adjusted {
-            self.parts.tell(desk, rules, at, Why::Adjustment);
-        }
         inbox.raws.clear();
         inbox.operands.clear();
-        self.inbox = Inbox { raws: inbox.raws, operands: inbox.operands, ..Inbox::default() };
+        inbox.flags.clear();
+        let (raws, operands, flags) = (inbox.raws, inbox.operands, inbox.flags);
+        self.inbox = Inbox { raws, operands, flags, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
         self.part_if_due(desk, rules, self.watch.horizon(at));

@@ -403,7 +403,7 @@ fn inferred(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) -
     let book = &desk.known.machines.get(&rules.id)?.book;
     let order = book.order_at(at)?;
     let begun = book.assignments.iter().rev().find(|assignment| assignment.from <= at)?;
-    let is_first_part_due = book.counts_before(begun.from).0.total == around.counts.total;
+    let is_first_part_due = book.readings_around(begun.from).0.counts.total == around.counts.total;
     let before = || products_before(book, begun.from).next();
     (is_first_part_due
         && before().is_some_and(|before| Some(before) != order.product.as_ref())

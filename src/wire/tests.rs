@@ -192,6 +192,7 @@ fn production() -> Event {
         from: at(0),
         to: at(3_600_000),
         counts: counts(),
+        bounds: None,
         raw: raw(),
         order: None,
         why: Why::Edge,
@@ -911,7 +912,10 @@ fn topics_are_rooted_in_prefix_and_path() {
 }
 
 fn rules() -> Rules {
-    let counter = |point, name: &str| Some(Counter { point: PointIx(point), name: name.to_owned(), modulus: 65_536 });
+    let counter = |point, name: &str| {
+        let (point, name) = (PointIx(point), name.to_owned());
+        Some(Counter { point, name, modulus: 65_536, poll_ms: 200, overflow: None })
+    };
     Rules {
         gateway: GATEWAY.to_owned(),
         path: names().path,

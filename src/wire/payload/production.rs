@@ -2,7 +2,7 @@
 
 use super::state::CountsData;
 use crate::{
-    event::part::{Event, Raw, Why},
+    event::part::{Bounds, Event, Raw, Why},
     wire::{About, Time},
 };
 use serde::Serialize;
@@ -19,7 +19,7 @@ struct Data<'a> {
     lot: Option<&'a str>,
     #[serde(flatten)]
     counts: CountsData,
-    bounds: Option<()>,
+    bounds: Option<Bounds>,
     raw: &'a Raw,
     why: Why,
 }
@@ -35,7 +35,7 @@ pub fn data<'a>(about: About<'a>, Event::Counted(counted): &'a Event) -> impl Se
         product: counted.order.as_ref().and_then(|order| order.product.as_deref()),
         lot: counted.order.as_ref().and_then(|order| order.lot.as_deref()),
         counts: (&counted.counts).into(),
-        bounds: None,
+        bounds: counted.bounds,
         raw: &counted.raw,
         why: counted.why,
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     event::{
+        part::Bounds,
         stop::{Class, CountsIn, State},
         window::{IdealSource, Kpi, Loss, Window},
     },
@@ -88,12 +89,6 @@ struct Outside {
 }
 
 #[derive(Serialize)]
-struct Bounds {
-    min: i64,
-    max: i64,
-}
-
-#[derive(Serialize)]
 struct KpiData {
     availability: Option<f64>,
     performance: Option<f64>,
@@ -159,7 +154,7 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
             rework: of.counts.rework,
             outside: Outside { total: of.counts.outside_total, good: of.counts.outside_good },
         },
-        parts_bounds: of.parts_bounds.map(|(min, max)| Bounds { min, max }),
+        parts_bounds: of.parts_bounds,
         kpi: kpi(&of.kpi),
         failures: of.failures,
         restorations: of.restorations,
