@@ -24,6 +24,9 @@ use tokio::{
 /// and a time-out costs nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Of one execution: what a request does to the next few shows early.
+const REQUESTS_MOST: usize = 4;
+
 const CONFIG: &str = r#"
 [gateway]
 id = "gw"
@@ -153,7 +156,9 @@ fn bench() -> Bench {
 /// `flags, low byte of the count, address, length, bytes …` for each request; the first one's flags also say which framing.
 fn split(mut input: &[u8]) -> (Vec<(Area, u16, u16)>, VecDeque<Reply>) {
     let (mut asks, mut replies) = (Vec::new(), VecDeque::new());
-    while let [flags, count, address, length, rest @ ..] = input {
+    while let [flags, count, address, length, rest @ ..] = input
+        && asks.len() < REQUESTS_MOST
+    {
         let area = [Area::Coil, Area::Discrete, Area::Holding, Area::Input][usize::from(flags & 3)];
         let most = if area.is_bits() { 2000 } else { 125 };
         let count = (u16::from(*count) | u16::from(flags >> 5) << 8) % most + 1;

@@ -195,6 +195,10 @@ impl Line {
                 from += 1;
                 continue;
             };
+            // Which of several equal questions it answers nobody knows: it may be the first one.
+            let ask = self.owed[place].ask;
+            let equal = (0..self.owed.len()).filter(|place| self.owed[*place].ask == ask);
+            let place = equal.min_by_key(|place| self.owed[*place].until).unwrap_or(place);
             let owed = self.owed[place];
             // Which of several it refuses an exception does not say: all of them stay owed.
             let is_exception = heard[from + 1] & EXCEPTION_BIT != 0;

@@ -501,6 +501,16 @@ fn no_lie_on_an_rtu_line_gives_a_wrong_value_and_two_polls_after_the_last_one_it
     assert!(sum.good > sum.replies / 4 && sum.faults > sum.replies / 8 && sum.late > sum.replies / 100, "{sum:?}");
 }
 
+#[test]
+fn of_equal_questions_the_last_one_asked_is_owed_longest() {
+    // These once gave the late reply to one of three equal questions for the answer to another.
+    for seed in [119, 690, 1883] {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(Trial::new(seed, false).run(REPLIES_OF_SEED));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_taken_by_the_same_question_asked_again_leaves_that_one_owed() {
     let delays_ms = [1_200, 5_200, 5_000];
