@@ -170,9 +170,10 @@ impl Book {
 
     /// The record of the stop that a piece stands in: the last one that had begun by then.
     pub fn stop_of(&self, piece: &Piece) -> Option<&Stop> {
+        let id = piece.stop?;
         let begun = self.stops.partition_point(|stop| stop.from <= piece.from);
         // Parts of one stop that were merged again stand between.
-        self.stops[..begun].iter().rev().find(|stop| Some(stop.downtime_id()) == piece.stop)
+        self.stops[..begun].iter().rev().find(|stop| stop.downtime_id() == id)
     }
 
     /// The stop that has not ended.

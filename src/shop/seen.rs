@@ -726,7 +726,7 @@ impl Seen {
         self.later_fault = self.later_fault.filter(|(_, code)| stop::splits(desk, rules, *code));
         if let Some((at, code)) = self.later_fault {
             let at = at.max(current.moved);
-            let due = self.due.unwrap_or(at).max(at.plus(1));
+            let due = self.due.unwrap_or(at).max(rules.calendar.after_planned(at, 1));
             self.parting = Some(Parting { at, due, cause: Cause::Fault(code) });
         } else if let Some(said) = self.mode.settled().copied().filter(|(class, _)| signal != Some(*class)) {
             self.parting = stop::signal(desk, rules, || self.around(rules), said, now);
@@ -749,8 +749,10 @@ impl Seen {
 
     /// It ran before the gap and after it, and as many parts came as fit in: then it ran through.
     fn ran_through(&self, desk: &Desk<'_>, rules: &MachineRules, inbox: &Inbox, parts: i64, at: Stamp) -> bool {
-        let Some((ideal, machine)) = rules.ideal.zip(desk.known.machines.get(&rules.id)) else { return false };
+        let Some(machine) = desk.known.machines.get(&rules.id) else { return false };
         let [.., before, gap] = machine.book.intervals.as_slice() else { return false };
+        let of_order = machine.book.order_at(gap.from).and_then(|order| order.ideal);
+        let Some(ideal) = of_order.or(rules.ideal) else { return false };
         let runs = self.watch.is_by_counts() || inbox.run == Some(Some(true));
         let ran = before.going == Going::Running && gap.going == Going::Unknown;
         let gap_ms = at.since(self.last_good.unwrap_or(gap.from).min(gap.from));

@@ -146,10 +146,11 @@ pub fn splits(desk: &Desk<'_>, rules: &MachineRules, fault: i64) -> bool {
     let Some(stop) = desk.known.machines.get(&rules.id).and_then(|machine| machine.book.open_stop()) else {
         return false;
     };
-    stop.fault.is_none()
-        && matches!(stop.class, Class::External | Class::Changeover)
-        && stop.counts_in != CountsIn::None
-        && class_of(reason_of(desk, rules, Some(fault)), Some(fault), stop.signal) != stop.class
+    let class = class_of(reason_of(desk, rules, Some(fault)), Some(fault), stop.signal);
+    // That the machine has no order is another loss than that it is starved.
+    let is_other = class != stop.class || stop.inferred == Some(Inferred::NoOrder);
+    let is_splittable = matches!(stop.class, Class::External | Class::Changeover) && stop.counts_in != CountsIn::None;
+    stop.fault.is_none() && is_splittable && is_other
 }
 
 /// What the state signal makes of the open stop: `class`, since `since`. A word that comes as good as with the stop names
