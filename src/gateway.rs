@@ -154,7 +154,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     };
     let will = mqtt::Will {
         topic: settings.names.status_topic(),
-        offline: status.body(&settings.names, "offline", clock.now()),
+        offline: status.will(&settings.names, clock.now()),
         online: status.body(&settings.names, "online", clock.now()),
     };
     let patient_beats = patient_beats(&settings.plcs, clock);

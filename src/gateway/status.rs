@@ -28,7 +28,21 @@ pub(super) struct StatusBook {
     pub(super) trouble: Option<String>,
 }
 
+/// A last will stands in CONNECT, and MQTT gives it 65 535 bytes; the client's id and the topic are its neighbours.
+const WILL_MOST: usize = 60_000;
+
 impl StatusBook {
+    /// The last will: a large plant's lists do not fit into it, and are left out.
+    pub(super) fn will(&self, names: &Names, at: Stamp) -> Vec<u8> {
+        let whole = self.body(names, "offline", at);
+        if whole.len() <= WILL_MOST {
+            return whole;
+        }
+        let names = Names { machines: BTreeMap::new(), ..names.clone() };
+        let short = StatusBook { plcs: BTreeMap::new(), trouble: self.trouble.clone(), ..*self };
+        short.body(&names, "offline", at)
+    }
+
     pub(super) fn body(&self, names: &Names, status: &'static str, at: Stamp) -> Vec<u8> {
         let status = Status {
             status,
@@ -48,4 +62,32 @@ impl StatusBook {
 fn told(PlcStatus { answers, counters }: PlcStatus) -> Plc {
     let Counters { polls, requests, retries, timeouts, late, crc, mended_frames, skipped } = counters;
     Plc { answers, polls, requests, retries, timeouts, late, crc, mended_frames, skipped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::MachineNames;
+
+    #[test]
+    fn the_last_will_of_a_large_plant_fits_into_connect() {
+        let mut names =
+            Names { prefix: String::new(), path: "acme".into(), gateway: "gw".into(), machines: BTreeMap::new() };
+        let mut status = StatusBook {
+            instance: Uuid::nil(),
+            started_at: Stamp::from_ms(0),
+            clock_speed: 1,
+            plcs: BTreeMap::new(),
+            trouble: None,
+        };
+        let small = status.will(&names, Stamp::from_ms(0));
+        assert_eq!(small, status.body(&names, "offline", Stamp::from_ms(0)));
+        for n in 0..500 {
+            names.machines.insert(format!("press-{n}"), MachineNames { line: "line".into(), asset: "EQ".into() });
+            status.plcs.insert(format!("plc-{n}"), PlcStatus::default());
+        }
+        assert!(status.body(&names, "offline", Stamp::from_ms(0)).len() > 65_535);
+        let will: serde_json::Value = serde_json::from_slice(&status.will(&names, Stamp::from_ms(0))).unwrap();
+        assert_eq!((&will["status"], &will["machines"]), (&"offline".into(), &serde_json::json!([])));
+    }
 }
