@@ -119,6 +119,10 @@ impl Book {
             }
             Event::Stop(stop::Event::Downtime(downtime)) => self.enter(&downtime.stop),
             Event::Part(part::Event::Counted(counted)) => {
+                if let Some(moved) = &counted.moved {
+                    let later = self.readings.iter_mut().filter(|reading| reading.at > moved.at);
+                    later.for_each(|reading| reading.counts = reading.counts.plus(&moved.by));
+                }
                 let doubt = self.doubt_after(counted);
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts, doubt });
             }

@@ -103,7 +103,7 @@ impl Figures {
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
                 page.latest = Some(mark.parts.counts);
-                page.counting = Some(Parts::new(rules, Some(&mark.parts)).counting());
+                page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
             }
         }
     }

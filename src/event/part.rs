@@ -76,7 +76,7 @@ pub type Raw = BTreeMap<String, i64>;
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// `andon.production.counted.v1`
-    Counted(Counted),
+    Counted(Box<Counted>),
 }
 
 /// The counts at `to`: parts that showed before it.
@@ -100,4 +100,20 @@ pub struct Counted {
     pub order: Option<Order>,
     /// Why now.
     pub why: Why,
+    /// Parts that were counted as good and are none, by somebody's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
+}
+
+/// A move of parts from one count to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// When it takes effect: every count read after it is another.
+    pub at: Stamp,
+    /// What is added to each count; the total stays.
+    pub by: Counts,
+    /// Who says so.
+    pub who: String,
+    /// The command that asked for it.
+    pub command_id: String,
 }

@@ -45,6 +45,8 @@ pub struct Machine {
     pub last_number: u64,
     /// The counts as last told, in whatever event.
     pub told: Option<ToldCounts>,
+    /// What people moved from one count to another, all together.
+    pub moved: Counts,
     /// `to` of the last production event.
     pub counted_to: Option<Stamp>,
     /// The order that it has, and since when.
@@ -155,6 +157,9 @@ impl Machine {
             }
             Event::Part(part::Event::Counted(counted)) => {
                 self.counted_to = Some(counted.to);
+                if let Some(moved) = &counted.moved {
+                    self.moved = self.moved.plus(&moved.by);
+                }
                 self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
             }
             Event::Order(order) => {

@@ -2,12 +2,16 @@
 
 use super::{
     Desk,
+    correction::Past,
     rules::{self, Counters, MachineRules},
+    statement,
 };
 use crate::{
     books::Counting,
     event::{
-        Event, Stamp, notice,
+        Event, Stamp,
+        command::{Command, Refusal, Scrap},
+        notice,
         part::{self, Bounds, Counted, Counts, Raw, Why},
     },
     signal::{
@@ -56,6 +60,8 @@ pub struct Parts {
     tracked: Vec<Tracked>,
     parts_per_cycle: i64,
     counts: Counts,
+    /// What of them people moved from one count to another.
+    moved: Counts,
     /// The first mark.
     since: Option<Stamp>,
     /// A derived count would have fallen and is held.
@@ -98,8 +104,15 @@ pub struct CounterMark {
 
 impl PartMark {
     /// Events were told after the mark: what they say counts. The mark's times stay, so that no step becomes implausible.
-    pub fn advance(&mut self, counters: &Counters, parts_per_cycle: i64, counts: &Counts, raw: &Raw) {
+    pub fn advance(
+        &mut self,
+        counters: &Counters,
+        parts_per_cycle: i64,
+        (counts, moved): (&Counts, &Counts),
+        raw: &Raw,
+    ) {
         self.counts = *counts;
+        let counts = &counts.minus(moved);
         for mark in &mut self.counters {
             let is = |of: &Option<rules::Counter>| of.as_ref().is_some_and(|of| of.name == mark.name);
             let now = raw.get(&mark.name).copied().unwrap_or(mark.raw);
@@ -139,7 +152,7 @@ impl Look {
 
 impl Parts {
     /// Never seen, or last seen at a mark.
-    pub fn new(rules: &MachineRules, mark: Option<&PartMark>) -> Parts {
+    pub fn new(rules: &MachineRules, mark: Option<&PartMark>, moved: &Counts) -> Parts {
         let counters = &rules.counters;
         let roles = [(Role::Total, &counters.total), (Role::Good, &counters.good), (Role::Reject, &counters.reject)];
         let tracked = roles.into_iter().filter_map(|(role, counter)| {
@@ -171,6 +184,7 @@ impl Parts {
             tracked: tracked.collect(),
             parts_per_cycle: rules.parts_per_cycle,
             counts: mark.map(|mark| mark.counts).unwrap_or_default(),
+            moved: *moved,
             since: mark.and_then(|mark| mark.since),
             disagrees: false,
             disagree_looks: 0,
@@ -298,7 +312,7 @@ impl Parts {
     /// Enters what the last look credited. `outside`: after an unknown gap.
     pub fn enter(&mut self, outside: bool) {
         let of = |role| self.tracked.iter().find(|tracked| tracked.role == role).map(|tracked| tracked.parts);
-        let before = self.counts;
+        let before = self.counts.minus(&self.moved);
         // Of two counters of which one is the total, the total is believed; the third count never falls, and what is
         // not yet in the total is held until it is.
         let (good, reject, disagree) = match (of(Role::Total), of(Role::Good), of(Role::Reject)) {
@@ -314,13 +328,12 @@ impl Parts {
             (Some(total), None, None) => (total, 0, false),
             (None, good, reject) => (good.unwrap_or(0), reject.unwrap_or(0), false),
         };
-        self.counts.good = good;
-        self.counts.reject = reject;
-        self.counts.total = good + reject;
+        let mut counts = Counts { total: good + reject, good, reject, ..before };
         if outside {
-            self.counts.outside_total += self.counts.total - before.total;
-            self.counts.outside_good += good - before.good;
+            counts.outside_total += counts.total - before.total;
+            counts.outside_good += good - before.good;
         }
+        self.counts = counts.plus(&self.moved);
         self.disagrees = disagree;
     }
 
@@ -338,8 +351,66 @@ impl Parts {
         }
     }
 
+    /// Parts that were counted as good are scrapped or to be worked over, from the command's time on; a negative quantity
+    /// takes that back.
+    pub fn scrap(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        command: &Command,
+        (quantity, kind): (i64, Scrap),
+        past: Option<&Past>,
+    ) -> Result<(), Refusal> {
+        let refuse = |code: &str, text: String| Err(Refusal { code: code.to_owned(), text });
+        let Some(machine) = desk.known.machines.get(&rules.id) else {
+            return refuse("nothing_counted", format!("nothing was ever counted at {}", rules.id));
+        };
+        let (mut page, stated) = match past {
+            Some(past) => (past.book.clone(), past.stated.clone()),
+            None => (machine.book.clone(), machine.stated.clone()),
+        };
+        let at = command.at;
+        let shift = rules.calendar.shift(at).unwrap_or_else(|| rules.calendar.day(at));
+        let (counting, span) = (self.counting(), (shift.from, shift.to));
+        let made = statement::measure_page(desk, rules, &page, counting, &self.counts, desk.now, span);
+        let counts = made.map(|window| window.counts).unwrap_or_default();
+        let (from, kept) = match kind {
+            _ if quantity > 0 => ("good", counts.good),
+            Scrap::Scrap => ("scrapped", counts.reject),
+            Scrap::Rework => ("to be worked over", counts.rework),
+        };
+        if quantity == 0 || kept < quantity.abs() {
+            let text = format!("{} parts are {from} in {}, not {}", kept, shift.id, quantity.abs());
+            return refuse("too_many", text);
+        }
+        let by = match kind {
+            Scrap::Scrap => Counts { good: -quantity, reject: quantity, ..Counts::default() },
+            Scrap::Rework => Counts { good: -quantity, rework: quantity, ..Counts::default() },
+        };
+        self.moved = self.moved.plus(&by);
+        self.counts = self.counts.plus(&by);
+        let (who, command_id) = (command.by.clone(), command.command_id.clone());
+        self.tell_moved(desk, rules, desk.now, Why::Adjustment, Some(part::Moved { at, by, who, command_id }));
+        if let Some(told) = desk.told.last() {
+            page.apply(&told.event);
+        }
+        statement::review_page(desk, rules, (&page, &stated), (counting, &self.counts), at);
+        Ok(())
+    }
+
     /// Tells the counts of all parts that showed before `to`.
     pub fn tell(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
+        self.tell_moved(desk, rules, to, why, None);
+    }
+
+    fn tell_moved(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        to: Stamp,
+        why: Why,
+        moved: Option<part::Moved>,
+    ) {
         let Some(since) = self.since else { return };
         let known = desk.known.machines.get(&rules.id);
         let from = known.and_then(|machine| machine.counted_to).unwrap_or(since);
@@ -348,7 +419,7 @@ impl Parts {
         let made = self.counts.total - before;
         let (fewer, more) = (std::mem::take(&mut self.fewer), self.more.replace(0));
         let bounds = Bounds { min: made - fewer, max: more.map(|more| made.saturating_add(more)) };
-        desk.tell(Event::Part(part::Event::Counted(Counted {
+        desk.tell(Event::Part(part::Event::Counted(Box::new(Counted {
             machine: rules.id.clone(),
             from,
             to,
@@ -357,6 +428,7 @@ impl Parts {
             raw: self.raw(),
             order,
             why,
-        })));
+            moved,
+        }))));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     books::Hours,
     event::{
         Stamp,
-        command::{Command, Refusal},
+        command::{Command, Refusal, Wish},
         notice,
         part::{Counts, Raw, Why},
         stop::{Class, CountsIn, Going},
@@ -199,7 +199,7 @@ impl Seen {
             before_switch: None,
             switched: None,
             unmapped: BTreeSet::new(),
-            parts: Parts::new(rules, None),
+            parts: Parts::new(rules, None, &Counts::default()),
             fault: 0,
             first_fault: 0,
             late_faults: Vec::new(),
@@ -226,9 +226,10 @@ impl Seen {
     pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, mark: &SeenMark, marked: u64) {
         let mut parts = mark.parts.clone();
         if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
-            parts.advance(&rules.counters, rules.parts_per_cycle, &told.counts, &told.raw);
+            let counts = (&told.counts, &machine.moved);
+            parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
         }
-        self.parts = Parts::new(rules, Some(&parts));
+        self.parts = Parts::new(rules, Some(&parts), &machine.moved);
         let told_at = machine.current.map(|current| current.at.max(current.since));
         self.last_good = mark.last_good.max(told_at);
         self.before_restart = self.last_good;
@@ -498,8 +499,13 @@ impl Seen {
         command: &Command,
         past: Option<&Past>,
     ) -> Result<Vec<(Uuid, u64)>, Refusal> {
-        let counted = (self.parts.counting(), self.parts.counts());
-        let changed = correction::decide(desk, rules, self.around(rules), counted, command, past)?;
+        let changed = if let Wish::Scrap { quantity, kind } = command.wish {
+            self.parts.scrap(desk, rules, command, (quantity, kind), past)?;
+            Vec::new()
+        } else {
+            let counted = (self.parts.counting(), self.parts.counts());
+            correction::decide(desk, rules, self.around(rules), counted, command, past)?
+        };
         self.final_at = statement::final_at(desk, rules);
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, desk.now);

@@ -25,7 +25,7 @@ pub fn measure(
     measure_page(desk, rules, &machine.book, counting, counts, as_of, span)
 }
 
-fn measure_page(
+pub(super) fn measure_page(
     desk: &Desk<'_>,
     rules: &MachineRules,
     page: &Book,

@@ -187,7 +187,7 @@ fn first_state() -> Event {
 }
 
 fn production() -> Event {
-    Event::Part(part::Event::Counted(Counted {
+    Event::Part(part::Event::Counted(Box::new(Counted {
         machine: MACHINE.to_owned(),
         from: at(0),
         to: at(3_600_000),
@@ -196,7 +196,8 @@ fn production() -> Event {
         raw: raw(),
         order: None,
         why: Why::Edge,
-    }))
+        moved: None,
+    })))
 }
 
 fn notice(machine: Option<&str>) -> Event {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     event::{
-        command::Reply,
+        command::{Reply, Scrap},
         stop::{Class, State},
         window::Window,
     },
@@ -164,6 +164,32 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         assert_eq!(code(&reply), expected, "{wish:?}");
     }
     assert_eq!(strip.told.len(), told);
+}
+
+fn scrap(quantity: i64, kind: Scrap) -> Wish {
+    Wish::Scrap { quantity, kind }
+}
+
+#[test]
+fn good_parts_are_scrapped_and_taken_back_and_a_restart_forgets_neither() {
+    let mut strip = Strip::new(press(), "run    ██████████\ntotal  1111111111\nreject 0000000000");
+    strip.play_until(8);
+    let before = strip.window().counts;
+    assert_eq!(code(&ask(&mut strip, scrap(100, Scrap::Scrap))), "too_many");
+    assert_eq!(code(&ask(&mut strip, scrap(-1, Scrap::Scrap))), "too_many");
+    assert_eq!(code(&ask(&mut strip, scrap(3, Scrap::Scrap))), "accepted");
+    assert_eq!(code(&ask(&mut strip, scrap(1, Scrap::Rework))), "accepted");
+    let mut known = Known::default();
+    strip.told.iter().for_each(|told| known.apply(told));
+    strip.shop = Shop::open(strip.shop.rules().clone(), known, &strip.shop.marks());
+    let mut strip = strip.play();
+    let counts = strip.window().counts;
+    assert_eq!((counts.total, counts.reject, counts.rework), (before.total + 2, before.reject + 3, 1));
+    assert_eq!(counts.good + counts.reject + counts.rework, counts.total);
+    assert_eq!(code(&ask(&mut strip, scrap(-3, Scrap::Scrap))), "accepted");
+    assert_eq!(code(&ask(&mut strip, scrap(-1, Scrap::Rework))), "accepted");
+    let counts = strip.window().counts;
+    assert_eq!((counts.good, counts.reject, counts.rework), (counts.total - before.reject, before.reject, 0));
 }
 
 /// All figures, without the revisions and the downtimes that are void.
