@@ -120,8 +120,8 @@ pub struct Seen {
     fault: i64,
     /// The first fault since a still edge was suspected.
     first_fault: i64,
-    /// Faults that came while it was open whether the stop goes on.
-    late_faults: Vec<i64>,
+    /// Faults that came while it was open whether the stop goes on, and when.
+    late_faults: Vec<(Stamp, i64)>,
     /// The first good look after the last gap: parts that came before it came unseen.
     dark_until: Option<Stamp>,
     parts_in_gap: bool,
@@ -178,8 +178,8 @@ pub struct SeenMark {
     pub later_fault: Option<(Stamp, i64)>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
     pub faults: (i64, i64),
-    /// Faults that came while it was open whether the stop goes on.
-    pub late_faults: Vec<i64>,
+    /// Faults that came while it was open whether the stop goes on, and when.
+    pub late_faults: Vec<(Stamp, i64)>,
     /// The first good look after the last gap.
     pub dark_until: Option<Stamp>,
     /// Parts came while nobody looked.
@@ -326,7 +326,7 @@ impl Seen {
         }
 
         if !is_last {
-            self.watch_fault(inbox.fault, is_back && !ran_through);
+            self.watch_fault(inbox.fault, is_back && !ran_through, at);
             self.switch_if_settled(desk, rules);
             self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
             self.name_stop(desk, rules, at);
@@ -590,7 +590,7 @@ impl Seen {
     }
 
     /// A fault that is shown. After a gap the first look counts anew: what was shown before belongs to what was before.
-    fn watch_fault(&mut self, fault: Option<i64>, is_back: bool) {
+    fn watch_fault(&mut self, fault: Option<i64>, is_back: bool, at: Stamp) {
         let before = self.fault;
         self.fault = fault.unwrap_or(before);
         if is_back {
@@ -599,9 +599,10 @@ impl Seen {
         } else if self.first_fault == 0 {
             self.first_fault = self.fault;
         }
-        let is_new = self.fault != 0 && (is_back || self.fault != before) && !self.late_faults.contains(&self.fault);
-        if is_new && self.late_faults.len() < LATE_FAULTS {
-            self.late_faults.push(self.fault);
+        let is_new = self.fault != 0 && (is_back || self.fault != before);
+        let is_listed = self.late_faults.iter().any(|(_, fault)| *fault == self.fault);
+        if is_new && !is_listed && self.late_faults.len() < LATE_FAULTS {
+            self.late_faults.push((at, self.fault));
         }
     }
 
@@ -619,9 +620,9 @@ impl Seen {
             }
             _ => return,
         }
-        for fault in std::mem::take(&mut self.late_faults) {
+        for (came, fault) in std::mem::take(&mut self.late_faults) {
             if stop::splits(desk, rules, fault) {
-                self.later_fault.get_or_insert((at, fault));
+                self.later_fault.get_or_insert((came, fault));
                 if rules.open_at_fault {
                     stop::open_downtime(desk, rules, &self.around(rules), at);
                 }

@@ -168,7 +168,7 @@ pub fn signal(
         return None;
     }
     let late_ms = rules.debounce_ms.max(rules.state.as_ref().map_or(0, |state| state.poll_ms));
-    if since <= open.started_at.plus(late_ms) {
+    if since <= open.started_at.max(open.from.plus(late_ms)) {
         let fault = open.fault.as_ref().map(|fault| fault.code);
         if class_of(reason_of(desk, rules, fault), fault, Some(class)) != open.class {
             let mut stop = open.clone();
@@ -262,7 +262,7 @@ pub fn due(rules: &MachineRules, machine: &Machine) -> Option<Stamp> {
     let mut so_far = stop.clone();
     machine.book.measure(&mut so_far, current.moved, &rules.calendar);
     let is_late = rules.open_at_fault && stop.fault.is_some() && current.moved < stop.started_at;
-    let needed_ms = if is_late { 0 } else { stop.short_stop_ms };
+    let needed_ms = if is_late { 1 } else { stop.short_stop_ms };
     let from = current.moved.max(stop.started_at);
     Some(rules.calendar.after_planned(from, (needed_ms - so_far.duration_ms).max(0)))
 }
@@ -270,7 +270,8 @@ pub fn due(rules: &MachineRules, machine: &Machine) -> Option<Stamp> {
 /// The open stop has become a downtime, as known until `until`.
 pub fn open_downtime(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, until: Stamp) {
     let (Some(current), Some(stop)) = remembered(desk, rules) else { return };
-    if stop.downtime.is_none() && stop.counts_in != CountsIn::None && stop.started_at <= until {
+    let is_planned = stop.started_at == stop.from || stop.started_at < until;
+    if stop.downtime.is_none() && stop.counts_in != CountsIn::None && is_planned {
         number(desk, rules, around, stop, current, until);
     }
 }
