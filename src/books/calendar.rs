@@ -15,6 +15,10 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Which instant belongs to which window, and what is planned then. Shifts of one calendar do not overlap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +30,30 @@ pub struct Calendar {
     shifts: Vec<Shift>,
     holidays: Vec<Holiday>,
     planned_stops: Vec<PlannedStop>,
+    #[serde(skip)]
+    memo: Memo,
+}
+
+/// The page that was asked for last: nearly every question is about the shift that is on. It changes no answer.
+#[derive(Default)]
+struct Memo(Mutex<Option<Arc<Page>>>);
+
+impl Clone for Memo {
+    fn clone(&self) -> Memo {
+        Memo::default()
+    }
+}
+
+impl PartialEq for Memo {
+    fn eq(&self, _: &Memo) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
+    }
 }
 
 /// A shift: every day that it is on, from a local time to a local time.
@@ -168,6 +196,13 @@ pub struct Period {
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// A turn, slot by slot.
+struct Page {
+    period: Period,
+    is_shift: bool,
+    slots: Vec<Slot>,
+}
+
 /// A shift on a date, a day without shifts, or closed hours between them.
 struct Turn<'a> {
     from: Stamp,
@@ -177,10 +212,20 @@ struct Turn<'a> {
     shift: Option<(Date, &'a Shift)>,
 }
 
+impl Page {
+    /// The slot around `at`; closed where the clock change leaves none.
+    fn slot(&self, at: Stamp) -> Slot {
+        let place = self.slots.partition_point(|slot| slot.to <= at);
+        let closed = || Slot { from: self.period.from, to: self.period.to, hours: Hours::Unscheduled, shift: None };
+        self.slots.get(place).cloned().unwrap_or_else(closed)
+    }
+}
+
 impl Calendar {
     /// Days of `zone` that begin at `day_start`; planned around the clock.
     pub fn new(zone: TimeZone, day_start: Time) -> Calendar {
-        Calendar { zone, day_start, shifts: Vec::new(), holidays: Vec::new(), planned_stops: Vec::new() }
+        let (shifts, holidays, planned_stops) = (Vec::new(), Vec::new(), Vec::new());
+        Calendar { zone, day_start, shifts, holidays, planned_stops, memo: Memo::default() }
     }
 
     /// The same days with shifts, holidays and planned stops. Without a shift it is planned around the clock, and a holiday
@@ -188,7 +233,7 @@ impl Calendar {
     #[must_use]
     pub fn planned(&self, mut shifts: Vec<Shift>, holidays: Vec<Holiday>, planned_stops: Vec<PlannedStop>) -> Calendar {
         shifts.sort_by_key(|shift| shift.start);
-        Calendar { zone: self.zone.clone(), day_start: self.day_start, shifts, holidays, planned_stops }
+        Calendar { shifts, holidays, planned_stops, ..Calendar::new(self.zone.clone(), self.day_start) }
     }
 
     /// The zone's name, `Europe/Berlin`.
@@ -246,23 +291,20 @@ impl Calendar {
 
     /// The span around `at` in which the calendar says one thing.
     pub fn slot(&self, at: Stamp) -> Slot {
-        let turn = self.turn(at);
-        let closed = Slot { from: turn.from, to: turn.to, hours: Hours::Unscheduled, shift: None };
-        self.pieces(&turn).into_iter().find(|slot| at < slot.to).unwrap_or(closed)
+        self.page(at).slot(at)
     }
 
     /// The slots inside `[from, to)`, cut to it, in order and without gap.
     pub fn slots(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Slot> + '_ {
         let mut at = from;
-        let mut ahead = Vec::new().into_iter();
+        let mut page: Option<Arc<Page>> = None;
         std::iter::from_fn(move || {
             if at >= to {
                 return None;
             }
-            let slot = ahead.find(|slot: &Slot| at < slot.to).or_else(|| {
-                ahead = self.pieces(&self.turn(at)).into_iter();
-                ahead.find(|slot| at < slot.to)
-            })?;
+            let here = page.take().filter(|page| at < page.period.to).unwrap_or_else(|| self.page(at));
+            let slot = here.slot(at);
+            page = Some(here);
             let slot = Slot { from: at, to: slot.to.min(to), ..slot };
             at = slot.to;
             Some(slot)
@@ -271,8 +313,8 @@ impl Calendar {
 
     /// The shift that holds `at`; the day where there is no shift at all.
     pub fn shift(&self, at: Stamp) -> Option<Period> {
-        let turn = self.turn(at);
-        turn.id.map(|id| Period { id, from: turn.from, to: turn.to })
+        let page = self.page(at);
+        page.is_shift.then(|| page.period.clone())
     }
 
     /// The shifts that overlap `[from, to)`, in order; the days where there is no shift at all, without holidays.
@@ -356,6 +398,19 @@ impl Calendar {
             before_ms += by_ms;
             (by_ms != 0).then(|| (Stamp::from_ms(at.as_millisecond()), by_ms))
         })
+    }
+
+    /// The turn around `at`, slot by slot.
+    fn page(&self, at: Stamp) -> Arc<Page> {
+        let mut memo = self.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = memo.as_ref().filter(|page| page.period.from <= at && at < page.period.to) {
+            return page.clone();
+        }
+        let turn = self.turn(at);
+        let slots = self.pieces(&turn);
+        let is_shift = turn.id.is_some();
+        let period = Period { id: turn.id.unwrap_or_default(), from: turn.from, to: turn.to };
+        memo.insert(Arc::new(Page { period, is_shift, slots })).clone()
     }
 
     /// What is around `at`: a shift; the day where there is no shift at all; else what lies closed between shifts, or the
