@@ -191,7 +191,7 @@ impl Shop {
         }
         Shop {
             rules,
-            since: known.at.max(marks.at),
+            since: if marks.machines.is_empty() { known.at } else { known.at.max(marks.at) },
             known,
             seen,
             uses,
