@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Data goes to stdout, words for people to stderr.
 
 pub mod check;
+pub mod replay;
 pub mod schema;
 mod calendar;
 mod daemon;
@@ -8,7 +9,6 @@ mod daemon;
 mod demo;
 mod figures;
 mod probe;
-mod replay;
 mod report;
 mod simulate;
 

@@ -124,6 +124,12 @@ impl Figures {
         self
     }
 
+    /// Every window of a replay.
+    pub(super) fn whole(&mut self) -> &Figures {
+        self.kinds = vec![Kind::All, Kind::Shift, Kind::Day, Kind::Hour, Kind::Order];
+        self
+    }
+
     /// What to show; `range`: only windows that overlap it, `all` cut to it.
     pub(super) fn choose(&mut self, machine: Option<&str>, kind: Kind, range: (Stamp, Stamp)) {
         self.machine = machine.map(str::to_owned);

@@ -1,6 +1,7 @@
 //! `andon replay`: a sample file in, the events that would have been published and the report out.
 //!
 //! The same shop as in `andon run`, turned in a plain loop: no network, no sleeping, the samples' own clock.
+//! [`replay`] is the same for programs: nothing is printed, every kind of window is given.
 
 use super::{Exit, Failure, daemon::names, figures::Figures};
 use crate::{
@@ -27,9 +28,7 @@ pub(super) fn run(plan: Plan, samples: &Path, events: Option<&Path>, report: Opt
         Some(path) => Some(BufWriter::new(File::create(path).map_err(|error| unwritable(path, &error))?)),
         None => None,
     };
-    let (names, rules) = (names(&plan), Arc::new(plan.rules));
-    let shop = Shop::open(rules.clone(), Known::default(), &Marks::default());
-    let mut replay = Replay { figures: Figures::new(rules), shop, names, events };
+    let mut replay = Replay::new(plan, events);
     replay.play(&mut samples)?;
     let figures = replay.figures.replayed();
     match report {
@@ -39,6 +38,28 @@ pub(super) fn run(plan: Plan, samples: &Path, events: Option<&Path>, report: Opt
         Some(_) => Failure::unless_printed(figures.json(&mut io::stdout().lock())),
         None => Failure::unless_printed(figures.table(&mut io::stdout().lock())),
     }
+}
+
+/// What a replay gives.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The events that it would have published, one CloudEvent a line.
+    pub events: Vec<u8>,
+    /// The report as JSON, with windows of every kind.
+    pub report: Vec<u8>,
+}
+
+/// Feeds a sample file through the engine.
+///
+/// # Errors
+/// The sample file cannot be opened, or what stands in it is no sample.
+pub fn replay(plan: Plan, samples: &Path) -> Result<Replayed, Failure> {
+    let mut samples = Samples::open(samples, &columns(&plan)).map_err(|error| bad_samples(&error))?;
+    let mut replay = Replay::new(plan, Some(Vec::new()));
+    replay.play(&mut samples)?;
+    let mut report = Vec::new();
+    replay.figures.whole().json(&mut report).map_err(|error| Failure::new(Exit::Bug, &error))?;
+    Ok(Replayed { events: replay.events.unwrap_or_default(), report })
 }
 
 /// Every configured point, for the header of a sample file.
@@ -54,14 +75,20 @@ pub(super) fn bad_samples(error: &Error) -> Failure {
     failure
 }
 
-struct Replay {
+struct Replay<W> {
     shop: Shop,
     figures: Figures,
     names: Names,
-    events: Option<BufWriter<File>>,
+    events: Option<W>,
 }
 
-impl Replay {
+impl<W: Write> Replay<W> {
+    fn new(plan: Plan, events: Option<W>) -> Replay<W> {
+        let (names, rules) = (names(&plan), Arc::new(plan.rules));
+        let shop = Shop::open(rules.clone(), Known::default(), &Marks::default());
+        Replay { figures: Figures::new(rules), shop, names, events }
+    }
+
     fn play(&mut self, samples: &mut Samples) -> Result<(), Failure> {
         let blank = || Observation { at: Stamp::MIN, readings: Vec::new() };
         let (mut row, mut next) = (blank(), blank());
