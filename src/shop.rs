@@ -327,15 +327,16 @@ impl Machine<'_> {
 /// Everything that is due by `now`, in the order of its time. Gives the next wake-up.
 fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
     let rules = desk.rules;
+    let mut wakes: Vec<Stamp> = seen.iter().zip(&rules.machines).map(|(seen, rules)| seen.next_wake(rules)).collect();
     loop {
-        let wakes = seen.iter().zip(&rules.machines).map(|(seen, rules)| seen.next_wake(rules));
-        let first = wakes.enumerate().min_by_key(|(_, wake)| *wake);
+        let first = wakes.iter().copied().enumerate().min_by_key(|(_, wake)| *wake);
         let (index, due) = first.unwrap_or((0, Stamp::MAX));
         desk.now = due.min(now);
         if due > now {
             return due;
         }
         seen[index].tick(desk, &rules.machines[index], due);
+        wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
 
