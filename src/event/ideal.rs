@@ -23,6 +23,11 @@ impl Ideal {
         clamp(i128::from(parts) * i128::from(self.ms) / i128::from(self.parts))
     }
 
+    /// Whether so many parts take at least so long, to the fraction of a millisecond.
+    pub fn fills(self, parts: i64, ms: i64) -> bool {
+        i128::from(parts) * i128::from(self.ms) >= i128::from(ms) * i128::from(self.parts)
+    }
+
     /// The most whole parts that fit in so many milliseconds.
     pub fn parts_in(self, ms: i64) -> i64 {
         clamp(i128::from(ms) * i128::from(self.parts) / i128::from(self.ms))

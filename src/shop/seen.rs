@@ -763,7 +763,7 @@ impl Seen {
         let runs = self.watch.is_by_counts() || inbox.run == Some(Some(true));
         let ran = before.going == Going::Running && gap.going == Going::Unknown;
         let gap_ms = at.since(self.last_good.unwrap_or(gap.from).min(gap.from));
-        ran && runs && parts > 0 && ideal.time_ms(parts) >= gap_ms - ideal.cycle_ms()
+        ran && runs && parts > 0 && ideal.fills(parts + 1, gap_ms)
     }
 
     fn around(&self, rules: &MachineRules) -> stop::Around {

@@ -183,7 +183,6 @@ fn a_fault_first_seen_after_a_gap_splits_the_stop_there() {
 
 /// "Δparts × ideal ≥ gap − one ideal cycle", to the last bit of an ideal that "is kept as an exact fraction".
 #[test]
-#[ignore = "2/3 s a part is rounded before it is compared"]
 fn a_gap_that_is_just_filled_was_run_through() {
     // 1553 parts of 2/3 s are 1036 s but for one cycle.
     let said = Tape::from(BEGINS)
