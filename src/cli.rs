@@ -14,6 +14,7 @@ mod simulate;
 
 use crate::config::{self, Plan};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use figures::words::Ink;
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -118,15 +119,8 @@ enum Command {
     Replay {
         #[command(flatten)]
         config: ConfigFiles,
-        /// The sample file.
-        #[arg(long, value_name = "FILE.csv")]
-        samples: PathBuf,
-        /// Write the events that would have been published, one a line.
-        #[arg(long, value_name = "OUT.jsonl")]
-        events: Option<PathBuf>,
-        /// Write the report as JSON; `-` is stdout.
-        #[arg(long, value_name = "OUT.json|-")]
-        report: Option<PathBuf>,
+        #[command(flatten)]
+        what: replay::What,
     },
     /// Play samples as the Modbus servers that the configuration describes.
     Sim {
@@ -220,9 +214,7 @@ impl Command {
             }
             Command::Calendar { config, what } => calendar::run(&config.load()?, &what)?,
             Command::Probe { config, what } => return Ok(code(probe::run(&config.load()?, &what)?)),
-            Command::Replay { config, samples, events, report } => {
-                replay::run(config.load()?, &samples, events.as_deref(), report.as_deref())?;
-            }
+            Command::Replay { config, what } => replay::run(config.load()?, &what)?,
             Command::Sim { config, samples, listen, speed } => simulate::run(&config.load()?, &samples, listen, speed)?,
             Command::Report { config, what } => report::run(config.load()?, &what)?,
             Command::Demo { length } => demo::run(length)?,
@@ -272,9 +264,8 @@ const LINES: usize = 10_000;
 /// Words of the program go to stderr, in colour on a terminal; journald adds the time itself. The guard writes what waits
 /// when it is dropped.
 fn log(level: tracing::Level) -> WorkerGuard {
-    use std::io::IsTerminal;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},rumqttd=off")));
-    let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let ansi = Ink::of(&io::stderr()).is_on();
     let (stderr, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).with_target(false);
     if std::env::var_os("JOURNAL_STREAM").is_some() {

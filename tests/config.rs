@@ -2157,7 +2157,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
     let told: Vec<&str> = warnings.iter().map(|warning| warning.what.split(" is read").next().unwrap()).collect();
     expect![[r#"
         [
-            "[[line]]",
             "[[work_request]]",
             "[[consumer]]",
         ]
@@ -2778,6 +2777,76 @@ fn dates_that_are_none() {
         "#]],
     );
 }
+
+#[test]
+fn lines_and_their_bottlenecks() {
+    let lines = |more: &str| load_text("andon.toml", &format!("{PLANT_OF_LINES}{more}")).map(|(plan, _)| plan.rules);
+    let rules = lines("[[line]]\nid = \"line-2\"\nbottleneck = \"press-8\"\n[[line]]\nid = \"line-3\"\n").unwrap();
+    assert_eq!((rules.bottleneck("line-2"), rules.bottleneck("line-3")), (Some("press-8"), None));
+    assert_eq!(lines("").unwrap().bottleneck("line-2"), None);
+    let faults = lines(
+        r#"[[line]]
+id = "line-2"
+bottleneck = "oven"
+[[line]]
+id = "line-3"
+bottleneck = "ovn"
+[[line]]
+id = "line-33"
+[[line]]
+id = "line-2"
+[[line]]
+bottleneck = "oven"
+"#,
+    );
+    expect![[r#"
+        andon.toml:25:14: `oven` stands in line `line-3`, not in `line-2`
+          25 | bottleneck = "oven"
+             |              ^^^^^^
+        hint: in `line-2` stand: press-7, press-8
+        andon.toml:28:14: unknown machine `ovn`
+          28 | bottleneck = "ovn"
+             |              ^^^^^
+        hint: did you mean `oven`?
+        andon.toml:30:6: no machine stands in line `line-33`
+          30 | id = "line-33"
+             |      ^^^^^^^^^
+        hint: did you mean `line-3`?
+        andon.toml:32:6: line `line-2` stands twice, first at andon.toml:24:6
+          32 | id = "line-2"
+             |      ^^^^^^^^
+        hint: give each line its own id
+        andon.toml:33:1: `id` is missing in [[line]]
+          33 | [[line]]
+             | ^^^^^^^^
+        hint: add `id = "line-2"`
+    "#]]
+    .assert_eq(&rendered(&faults.unwrap_err()));
+}
+
+const PLANT_OF_LINES: &str = r#"
+[gateway]
+id = "gw"
+path = "acme/hall-3"
+timezone = "Europe/Berlin"
+[[plc]]
+id = "plc"
+tcp = "127.0.0.1:502"
+[plc.points]
+run = { coil = 0 }
+[[machine]]
+id = "press-7"
+line = "line-2"
+run = "plc.run"
+[[machine]]
+id = "press-8"
+line = "line-2"
+run = "plc.run"
+[[machine]]
+id = "oven"
+line = "line-3"
+run = "plc.run"
+"#;
 
 #[test]
 fn machines_and_lines_that_there_are_not() {

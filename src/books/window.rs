@@ -68,7 +68,7 @@ pub fn window(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<W
     }
     let Sums { mut window, is_open, .. } = sums;
     window.parts_bounds = bounds(book, from, to, by);
-    window.losses.sort_by(|a, b| (&a.reason, a.class, a.counts_in).cmp(&(&b.reason, b.class, b.counts_in)));
+    sort_losses(&mut window);
     window.is_final = is_over && (!is_open || is_late);
     if is_over && is_open && is_late {
         flag(&mut window, "unresolved");
@@ -116,6 +116,16 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Conven
         all.downtimes.extend(one.downtimes.iter().cloned());
     }
     let mut all = all?;
+    sort_losses(&mut all);
+    // A downtime that lies in several of them has its shares in all.
+    all.downtimes.sort_by(|a, b| (a.started_at, &a.machine, a.number).cmp(&(b.started_at, &b.machine, b.number)));
+    all.downtimes.dedup_by(|later, first| {
+        let is_one = later.downtime_id == first.downtime_id;
+        if is_one {
+            first.duration_ms += later.duration_ms;
+        }
+        is_one
+    });
     all.flags.retain(|word| !matches!(word.as_str(), "ideal_missing" | "ideal_rate_suspect"));
     judge(&mut all, convention);
     Some(all)
@@ -264,6 +274,10 @@ fn enter_loss<'w>(window: &'w mut Window, reason: Option<&str>, class: Class, co
     &mut window.losses[place]
 }
 
+fn sort_losses(window: &mut Window) {
+    window.losses.sort_by(|a, b| (&a.reason, a.class, a.counts_in).cmp(&(&b.reason, b.class, b.counts_in)));
+}
+
 fn enter_share(window: &mut Window, machine: &str, stop: &Stop, ms: i64) {
     let Some(downtime) = stop.downtime else { return };
     match window.downtimes.last_mut().filter(|share| share.downtime_id == stop.downtime_id()) {
@@ -274,6 +288,12 @@ fn enter_share(window: &mut Window, machine: &str, stop: &Stop, ms: i64) {
             number: downtime.number,
             revision: downtime.revision,
             duration_ms: ms,
+            started_at: stop.started_at,
+            ended_at: stop.ended_at,
+            class: stop.class,
+            counts_in: stop.counts_in,
+            reason: reason(stop).map(str::to_owned),
+            fault: stop.fault.as_ref().map(|fault| fault.code),
         }),
     }
 }

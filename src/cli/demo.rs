@@ -5,7 +5,10 @@
 use super::{
     Exit, Failure,
     daemon::{failure, runtime, settings, stop_signal},
-    figures::{Kind, span},
+    figures::{
+        By, Format, Kind,
+        words::{Ink, span},
+    },
     report,
 };
 use crate::{
@@ -77,9 +80,10 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     heard.finish();
     outcome?;
     println("\nThe report, from the journal:\n");
-    let mut figures = report::read(gateway_settings(&plan, &folder))?;
-    figures.choose(None, Kind::All, (Stamp::MIN, Stamp::MAX));
-    Failure::unless_printed(figures.table(&mut io::stdout().lock()))
+    let figures = report::read(gateway_settings(&plan, &folder))?;
+    let sheet = figures.sheet(&[Kind::All], (Stamp::MIN, Stamp::MAX), None, By::Machine);
+    let mut out = io::stdout().lock();
+    Failure::unless_printed(sheet.write(Format::Table, Ink::of(&out), &mut out))
 }
 
 fn gateway_settings(plan: &Plan, folder: &Folder) -> gateway::Settings {

@@ -3,7 +3,14 @@
 //! The same shop as in `andon run`, turned in a plain loop: no network, no sleeping, the samples' own clock.
 //! [`replay`] is the same for programs: nothing is printed, every kind of window is given.
 
-use super::{Exit, Failure, daemon::names, figures::Figures};
+mod against;
+mod said;
+
+use super::{
+    Exit, Failure,
+    daemon::names,
+    figures::{By, Figures, Format, Kind, Sheet, words::Ink},
+};
 use crate::{
     config::Plan,
     event::Stamp,
@@ -12,14 +19,94 @@ use crate::{
     signal::{Observation, Point, PointIx},
     wire::{Names, envelope},
 };
+use against::Comparison;
+use clap::Args;
+use said::Said;
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-pub(super) fn run(plan: Plan, samples: &Path, events: Option<&Path>, report: Option<&Path>) -> Result<(), Failure> {
+#[derive(Debug, Args)]
+pub(super) struct What {
+    /// The sample file.
+    #[arg(long, value_name = "FILE.csv")]
+    samples: PathBuf,
+    /// Write the events that would have been published, one a line.
+    #[arg(long, value_name = "OUT.jsonl")]
+    events: Option<PathBuf>,
+    /// Write the report as JSON; `-` is stdout.
+    #[arg(long, value_name = "OUT.json|-")]
+    report: Option<PathBuf>,
+    /// Tell what has changed against an earlier report of the same time, JSON of `replay` or `report`.
+    #[arg(long, value_name = "OLD.json")]
+    against: Option<PathBuf>,
+    /// Which windows, separated by commas; without `[[shift]]` a shift is a day [default: all,shift, or those of OLD.json]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    window: Vec<Kind>,
+    /// Whose figures [default: machine, or as in OLD.json]
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// What is printed: the report, unless --report writes it, or with --against the changes (table or json).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
+    let old = what.against.as_deref().map(Said::read).transpose()?;
+    let to_stdout = what.report.as_deref() == Some(Path::new("-"));
+    let format = what.format.unwrap_or_default();
+    match (&what.report, &old, format) {
+        (_, Some(_), Format::Csv | Format::Losses) => {
+            return Err(Failure::say(Exit::Usage, "changes are told as --format table or json"));
+        }
+        (Some(_), None, _) if what.format.is_some() => {
+            let words = "--report writes JSON; take --format, or --report, or both with --against";
+            return Err(Failure::say(Exit::Usage, words));
+        }
+        (_, Some(_), Format::Json) if to_stdout => {
+            return Err(Failure::say(Exit::Usage, "--report - and --format json would both write JSON to stdout"));
+        }
+        _ => {}
+    }
+    let (kinds, by) = match &old {
+        Some(old) => (old.kinds(), old.by()),
+        None => (vec![Kind::All, Kind::Shift], By::Machine),
+    };
+    let kinds = if what.window.is_empty() { kinds } else { what.window.clone() };
+    let figures = play(plan, &what.samples, what.events.as_deref())?;
+    let sheet = figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), None, what.by.unwrap_or(by));
+    let print = |sheet: &Sheet, format| {
+        let mut out = io::stdout().lock();
+        Failure::unless_printed(sheet.write(format, Ink::of(&out), &mut out))
+    };
+    match &what.report {
+        Some(_) if to_stdout => print(&sheet, Format::Json)?,
+        Some(path) => File::create(path)
+            .and_then(|file| sheet.write(Format::Json, Ink::none(), &mut BufWriter::new(file)))
+            .map_err(|error| unwritable(path, &error))?,
+        None if old.is_none() => print(&sheet, format)?,
+        None => {}
+    }
+    let Some(old) = old else { return Ok(()) };
+    let changes = Comparison::of(&old, &Said::of(&sheet)?);
+    if format == Format::Json {
+        return Failure::unless_printed(changes.json(&mut io::stdout().lock()));
+    }
+    let calendar = sheet.calendar();
+    if to_stdout {
+        super::eprint_words(&changes.table(calendar, Ink::of(&io::stderr())));
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    let table = changes.table(calendar, Ink::of(&out));
+    Failure::unless_printed(out.write_all(table.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// From the first sample to the last.
+fn play(plan: Plan, samples: &Path, events: Option<&Path>) -> Result<Figures, Failure> {
     let mut samples = Samples::open(samples, &columns(&plan)).map_err(|error| bad_samples(&error))?;
     for point in samples.absent() {
         super::eprint_words(&format!("warning: {point} has no column in the samples and is never read\n"));
@@ -30,14 +117,7 @@ pub(super) fn run(plan: Plan, samples: &Path, events: Option<&Path>, report: Opt
     };
     let mut replay = Replay::new(plan, events);
     replay.play(&mut samples)?;
-    let figures = replay.figures.replayed();
-    match report {
-        Some(path) if path != Path::new("-") => File::create(path)
-            .and_then(|file| figures.json(&mut BufWriter::new(file)))
-            .map_err(|error| unwritable(path, &error)),
-        Some(_) => Failure::unless_printed(figures.json(&mut io::stdout().lock())),
-        None => Failure::unless_printed(figures.table(&mut io::stdout().lock())),
-    }
+    Ok(replay.figures)
 }
 
 /// What a replay gives.
@@ -57,8 +137,10 @@ pub fn replay(plan: Plan, samples: &Path) -> Result<Replayed, Failure> {
     let mut samples = Samples::open(samples, &columns(&plan)).map_err(|error| bad_samples(&error))?;
     let mut replay = Replay::new(plan, Some(Vec::new()));
     replay.play(&mut samples)?;
+    let kinds = [Kind::All, Kind::Shift, Kind::Day, Kind::Hour, Kind::Order];
+    let sheet = replay.figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), None, By::Machine);
     let mut report = Vec::new();
-    replay.figures.whole().json(&mut report).map_err(|error| Failure::new(Exit::Bug, &error))?;
+    sheet.write(Format::Json, Ink::none(), &mut report).map_err(|error| Failure::new(Exit::Bug, &error))?;
     Ok(Replayed { events: replay.events.unwrap_or_default(), report })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Exit, Failure,
-    figures::{Figures, Kind},
+    figures::{By, Figures, Format, Kind, words::Ink},
 };
 use crate::{
     config::Plan,
@@ -10,7 +10,7 @@ use crate::{
     io::journal::{self, Marks as MarksFile, Reader},
     shop::Marks,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::{io, sync::Arc};
 
 #[derive(Debug, Args)]
@@ -27,34 +27,25 @@ pub(super) struct What {
     /// Only windows that begin before this moment (RFC 3339 with offset); `--window all` is cut here.
     #[arg(long, value_name = "T", value_parser = moment)]
     to: Option<Stamp>,
+    /// Whose figures.
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum Format {
-    #[default]
-    Table,
-    Json,
-    Csv,
-}
-
 pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     super::known_machine(&plan, what.machine.as_deref())?;
+    if what.machine.is_some() && what.by != By::Machine {
+        let words = "--machine is for figures of machines: a line or the site is more than one of them";
+        return Err(Failure::say(Exit::Usage, words));
+    }
     let settings = super::daemon::settings(plan, None, 1);
-    let mut figures = read(settings)?;
-    figures.choose(
-        what.machine.as_deref(),
-        what.window,
-        (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX)),
-    );
+    let range = (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX));
+    let sheet = read(settings)?.sheet(&[what.window], range, what.machine.as_deref(), what.by);
     let mut out = io::stdout().lock();
-    Failure::unless_printed(match what.format {
-        Format::Table => figures.table(&mut out),
-        Format::Json => figures.json(&mut out),
-        Format::Csv => figures.csv(&mut out),
-    })
+    Failure::unless_printed(sheet.write(what.format, Ink::of(&out), &mut out))
 }
 
 /// Everything that the journal and the marks of a gateway tell.

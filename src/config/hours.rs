@@ -1,8 +1,7 @@
 //! Shifts, holidays and planned stops as they are written in, the calendar of each machine out.
 
 use super::{
-    fault::nearest,
-    meaning::{Reader, join},
+    meaning::Reader,
     mirror::{At, Break, Holiday, Machine, Mirror, PlannedStop, Shift},
     word::Moment,
 };
@@ -85,18 +84,7 @@ impl<'a> Reader<'a> {
     /// Machines and lines that something is limited to.
     fn whose(&mut self, machines: &[At<String>], lines: &[At<String>], mirror: &Mirror) {
         self.machines_known(machines, mirror);
-        let known: BTreeSet<&str> =
-            mirror.machine.iter().filter_map(|machine| machine.line.as_ref()).map(|line| line.0.as_str()).collect();
-        if mirror.machine.iter().any(|machine| machine.line.is_none()) {
-            return; // it may be that one's
-        }
-        for name in lines.iter().filter(|name| !known.contains(name.as_str())) {
-            let hint = match nearest(name, known.iter().copied()) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("the machines' lines are: {}", join(known.iter().copied())),
-            };
-            self.fault("unknown-line", &name.span, format!("no machine stands in line `{}`", name.value), hint);
-        }
+        self.lines_known(lines.iter().map(|name| (name.as_str(), &name.span)), mirror);
     }
 
     // One table by itself

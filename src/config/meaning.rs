@@ -9,7 +9,9 @@ use super::{
 use crate::{
     books::{Calendar, Cell, Ideal, Oee},
     io::{self, plc::Channel},
-    shop::rules::{Counter, Counters, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule},
+    shop::rules::{
+        Counter, Counters, LineRule, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule,
+    },
     signal::{
         Point, PointIx,
         expression::{self, Expression},
@@ -49,6 +51,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     let machines = reader.machines(mirror, &calendar);
     let reasons = reader.reasons(mirror);
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
+    reader.machine_lines(mirror);
     reader.not_yet(mirror);
     if reader.faults.iter().any(|fault| fault.severity == Severity::Fault) {
         return None;
@@ -63,6 +66,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         products: products(&mirror.product),
         reasons,
         machines,
+        lines: lines(&mirror.line),
     };
     let data_dir = gateway.data_dir.value.clone();
     Some(Plan { rules, plcs, mqtt, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
@@ -943,9 +947,52 @@ impl<'a> Reader<'a> {
         }
     }
 
+    // Lines
+
+    fn machine_lines(&mut self, mirror: &'a Mirror) {
+        self.unique("id", "line", mirror.line.iter().filter_map(|l| l.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
+        for line in &mirror.line {
+            if let Some(id) = &line.id {
+                self.lines_known([(id.0.as_str(), &id.span)], mirror);
+            }
+            self.machines_known(line.bottleneck.as_slice(), mirror);
+            let (Some(id), Some(bottleneck)) = (&line.id, &line.bottleneck) else { continue };
+            let is_it = |machine: &&At<Machine>| machine.id.as_ref().is_some_and(|id| id.0 == bottleneck.value);
+            let its_line = mirror.machine.iter().find(is_it).and_then(|machine| machine.line.as_ref());
+            if let Some(other) = its_line.filter(|other| other.0 != id.0) {
+                let what = format!("`{}` stands in line `{}`, not in `{}`", bottleneck.value, other.0, id.0);
+                let of_it =
+                    mirror.machine.iter().filter(|machine| machine.line.as_ref().is_some_and(|at| at.0 == id.0));
+                let of_it = join(of_it.filter_map(|machine| machine.id.as_ref()).map(|id| id.0.as_str()));
+                let hint = (!of_it.is_empty()).then(|| format!("in `{}` stand: {of_it}", id.0));
+                self.fault("contradiction", &bottleneck.span, what, hint);
+            }
+        }
+    }
+
+    /// Says each line that no machine stands in.
+    pub(super) fn lines_known<'t>(
+        &mut self,
+        lines: impl IntoIterator<Item = (&'t str, &'t Range<usize>)>,
+        mirror: &Mirror,
+    ) {
+        if mirror.machine.iter().any(|machine| machine.line.is_none()) {
+            return; // it may be that one's
+        }
+        let known: BTreeSet<&str> =
+            mirror.machine.iter().filter_map(|machine| machine.line.as_ref()).map(|line| line.0.as_str()).collect();
+        for (name, span) in lines.into_iter().filter(|(name, _)| !known.contains(name)) {
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if known.is_empty() => "there is no [[machine]]".to_owned(),
+                None => format!("the machines' lines are: {}", join(known.iter().copied())),
+            };
+            self.fault("unknown-line", span, format!("no machine stands in line `{name}`"), hint);
+        }
+    }
+
     /// What this release does not act on is still held to account, so that the next one may.
     fn not_yet(&mut self, mirror: &'a Mirror) {
-        self.unique("id", "line", mirror.line.iter().filter_map(|l| l.id.as_ref()).map(|id| (id.0.as_str(), &id.span)));
         self.unique(
             "id",
             "consumer",
@@ -961,9 +1008,6 @@ impl<'a> Reader<'a> {
             "work request",
             mirror.work_request.iter().filter_map(|w| w.name.as_ref()).map(|name| (name.as_str(), &name.span)),
         );
-        for line in &mirror.line {
-            self.machines_known(line.bottleneck.as_slice(), mirror);
-        }
         for consumer in &mirror.consumer {
             self.machines_known(&consumer.machines, mirror);
         }
@@ -1013,6 +1057,14 @@ fn oee(oee: &mirror::Oee) -> Oee {
     ];
     let overrides = cells.into_iter().filter_map(|(cell, counts_in)| Some((cell, **counts_in.as_ref()?))).collect();
     Oee { convention: *oee.convention, overrides }
+}
+
+fn lines(lines: &[mirror::Line]) -> Vec<LineRule> {
+    let rule = |line: &mirror::Line| {
+        let bottleneck = line.bottleneck.as_ref().map(|machine| machine.value.clone());
+        Some(LineRule { id: line.id.as_ref()?.0.clone(), bottleneck })
+    };
+    lines.iter().filter_map(rule).collect()
 }
 
 fn products(products: &[Product]) -> Vec<ProductRule> {

@@ -143,7 +143,7 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = []))]
     pub(super) machine: Vec<At<Machine>>,
     /// Lines of machines.
-    #[schemars(extend("default" = [], "x-later" = "no figures of a line are made yet"))]
+    #[schemars(extend("default" = []))]
     pub(super) line: Vec<Line>,
     /// Products with an ideal of their own.
     #[schemars(extend("default" = []))]

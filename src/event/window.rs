@@ -145,6 +145,18 @@ pub struct Share {
     pub revision: u64,
     /// Its part of this window.
     pub duration_ms: i64,
+    /// First still instant inside planned hours; it may lie before the window.
+    pub started_at: Stamp,
+    /// `None` while open; it may lie after the window.
+    pub ended_at: Option<Stamp>,
+    /// Its class.
+    pub class: Class,
+    /// Where it counts.
+    pub counts_in: CountsIn,
+    /// `None`: nobody has said.
+    pub reason: Option<String>,
+    /// If the PLC named one.
+    pub fault: Option<i64>,
 }
 
 impl Window {
@@ -168,10 +180,10 @@ impl Window {
         self.made.iter().filter_map(|made| Some(made.ideal?.time_ms(made.good))).sum()
     }
 
-    /// A fingerprint of the figures; that a downtime has got a higher revision changes none of them.
+    /// A fingerprint of the figures; that a downtime has got a higher revision or has ended changes none of them.
     pub fn print(&self) -> u64 {
         let mut figures = self.clone();
-        figures.downtimes.iter_mut().for_each(|share| share.revision = 0);
+        figures.downtimes.iter_mut().for_each(|share| (share.revision, share.ended_at) = (0, None));
         let text = serde_json::to_vec(&figures).unwrap_or_default();
         u64::from_be_bytes(Sha256::digest(&text)[..8].try_into().unwrap_or_default())
     }

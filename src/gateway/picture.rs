@@ -120,8 +120,14 @@ impl Pictures {
             let latest = *machine.counts();
             let by = rules.measure(machine.rules, machine.counting(), now, Some(&latest));
             let (id, line) = (&machine.rules.id, &machine.rules.line);
-            let which =
-                |window, id| Which { window, id, machine: Some(&machine.rules.id), line: Some(line), revision: 1 };
+            let which = |window, id| Which {
+                window,
+                id,
+                machine: Some(&machine.rules.id),
+                line: Some(line),
+                machines: &[],
+                revision: 1,
+            };
             let word = if machine.rules.calendar.has_shifts() { "shift" } else { "day" };
             let shift = machine.rules.calendar.shift(now);
             let of_shift = shift.as_ref().and_then(|shift| window::window(&known.book, shift.from, shift.to, &by));

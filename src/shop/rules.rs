@@ -30,6 +30,17 @@ pub struct Rules {
     pub reasons: Vec<ReasonRule>,
     /// `[[machine]]`, in order.
     pub machines: Vec<MachineRules>,
+    /// `[[line]]`, in order; a line without one is the sum of its machines.
+    pub lines: Vec<LineRule>,
+}
+
+/// One `[[line]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineRule {
+    /// As in `[[machine]] line`.
+    pub id: String,
+    /// The machine whose figures are the line's; without one they are the sum of its machines.
+    pub bottleneck: Option<String>,
 }
 
 /// One `[[reason]]`.
@@ -202,6 +213,11 @@ pub struct Counter {
 }
 
 impl Rules {
+    /// The machine whose figures are those of this line, if one alone is.
+    pub fn bottleneck(&self, line: &str) -> Option<&str> {
+        self.lines.iter().find(|rule| rule.id == line)?.bottleneck.as_deref()
+    }
+
     /// What the windows of a machine are measured by.
     pub fn measure<'a>(
         &'a self,

@@ -113,6 +113,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
             ReasonRule { counts_in: Some(stop::CountsIn::None), ..reason("sensor", Class::Operational, &[6]) },
         ],
         machines: vec![machine],
+        lines: Vec::new(),
     })
 }
 

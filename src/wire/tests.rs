@@ -688,8 +688,14 @@ fn minute() -> Window {
     measured(&book, at(0), at(60_000), &by).unwrap()
 }
 
-const DAY: window::Which<'_> =
-    window::Which { window: "day", id: "2026-11-23", machine: Some(MACHINE), line: Some("line-2"), revision: 1 };
+const DAY: window::Which<'_> = window::Which {
+    window: "day",
+    id: "2026-11-23",
+    machine: Some(MACHINE),
+    line: Some("line-2"),
+    machines: &[],
+    revision: 1,
+};
 
 fn report(window: &Window) -> Value {
     shown(&Report {
@@ -715,6 +721,9 @@ fn a_report() {
               "id": "2026-11-23",
               "machine": "press-7",
               "line": "line-2",
+              "machines": [
+                "press-7"
+              ],
               "from": "2026-11-23T06:00:00.000Z",
               "to": "2026-11-23T06:01:00.000Z",
               "final": true,
@@ -784,7 +793,13 @@ fn a_report() {
                   "downtime_id": "01a2070a-44c0-7332-89ba-8d668e24108a",
                   "number": "press-7/42",
                   "revision": 2,
-                  "duration_ms": 20000
+                  "duration_ms": 20000,
+                  "started_at": "2026-11-23T06:00:30.000Z",
+                  "ended_at": "2026-11-23T06:00:50.000Z",
+                  "class": "failure",
+                  "counts_in": "availability",
+                  "reason": "mech.jam",
+                  "fault": 12
                 }
               ]
             }
@@ -923,6 +938,7 @@ fn rules() -> Rules {
         calendar: Calendar::new(TimeZone::UTC, civil::Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        lines: Vec::new(),
         products: Vec::new(),
         reasons: vec![ReasonRule {
             code: "mech.jam".to_owned(),

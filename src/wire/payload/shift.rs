@@ -24,6 +24,7 @@ pub fn data<'a>(about: About<'a>, stated: &'a Event) -> impl Serialize + 'a {
         id: &stated.id,
         machine: about.machine,
         line: about.line,
+        machines: &[],
         revision: stated.revision,
     };
     Data {

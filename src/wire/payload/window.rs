@@ -4,7 +4,7 @@ use crate::{
     event::{
         part::Bounds,
         stop::{Class, CountsIn, State},
-        window::{IdealSource, Kpi, Loss, Window},
+        window::{IdealSource, Kpi, Loss, Share, Window},
     },
     wire::Time,
 };
@@ -22,6 +22,8 @@ pub struct Which<'a> {
     pub machine: Option<&'a str>,
     /// `None` for the whole site.
     pub line: Option<&'a str>,
+    /// Those of a line or the site whose figures are in it; empty where `machine` says it.
+    pub machines: &'a [String],
     /// As of.
     pub revision: u64,
 }
@@ -33,6 +35,7 @@ pub struct Data<'a> {
     id: &'a str,
     machine: Option<&'a str>,
     line: Option<&'a str>,
+    machines: Vec<&'a str>,
     from: Time,
     to: Time,
     r#final: bool,
@@ -58,7 +61,7 @@ pub struct Data<'a> {
     ideal_source: IdealSource,
     flags: &'a [String],
     losses: Vec<LossData<'a>>,
-    downtimes: Vec<Share>,
+    downtimes: Vec<ShareData<'a>>,
 }
 
 struct States<'a>(&'a Window);
@@ -118,21 +121,28 @@ struct LossData<'a> {
 }
 
 #[derive(Serialize)]
-struct Share {
+struct ShareData<'a> {
     downtime_id: Uuid,
     number: String,
     revision: u64,
     duration_ms: i64,
+    started_at: Time,
+    ended_at: Option<Time>,
+    class: Class,
+    counts_in: CountsIn,
+    reason: Option<&'a str>,
+    fault: Option<i64>,
 }
 
 /// The figures of a window.
 pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
-    let Which { window, id, machine, line, revision } = which;
+    let Which { window, id, machine, line, machines, revision } = which;
     Data {
         window,
         id,
         machine,
         line,
+        machines: machine.into_iter().chain(machines.iter().map(String::as_str)).collect(),
         from: Time(of.from),
         to: Time(of.to),
         r#final: of.is_final,
@@ -164,16 +174,7 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
         ideal_source: of.ideal_source(),
         flags: &of.flags,
         losses: of.losses.iter().map(loss).collect(),
-        downtimes: of
-            .downtimes
-            .iter()
-            .map(|share| Share {
-                downtime_id: share.downtime_id,
-                number: format!("{}/{}", share.machine, share.number),
-                revision: share.revision,
-                duration_ms: share.duration_ms,
-            })
-            .collect(),
+        downtimes: of.downtimes.iter().map(share).collect(),
     }
 }
 
@@ -193,6 +194,21 @@ fn kpi(kpi: &Kpi) -> KpiData {
         mttr_restoration_ms: kpi.mttr_restoration_ms,
         mttr_repair_ms: None,
         response_ms: None,
+    }
+}
+
+fn share(share: &Share) -> ShareData<'_> {
+    ShareData {
+        downtime_id: share.downtime_id,
+        number: format!("{}/{}", share.machine, share.number),
+        revision: share.revision,
+        duration_ms: share.duration_ms,
+        started_at: Time(share.started_at),
+        ended_at: share.ended_at.map(Time),
+        class: share.class,
+        counts_in: share.counts_in,
+        reason: share.reason.as_deref(),
+        fault: share.fault,
     }
 }
 

@@ -1,0 +1,171 @@
+//! Windows of machines in, the sheet of a report out: added up by line or site, as JSON, or handed on to be shown.
+
+use super::{By, Format, rows, table, words::Ink};
+use crate::{
+    books::{Calendar, window},
+    event::{Stamp, window::Window},
+    shop::{Rules, rules::MachineRules},
+    wire::payload::{
+        report::Report,
+        window::{Data, Which, data},
+    },
+};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::Arc,
+};
+
+/// Up to where everything is in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct AsOf {
+    /// The last event.
+    pub(in crate::cli) sequence: u64,
+    /// The last moment that is known of.
+    pub(in crate::cli) at: Stamp,
+}
+
+impl Default for AsOf {
+    fn default() -> AsOf {
+        AsOf { sequence: 0, at: Stamp::MIN }
+    }
+}
+
+/// A window with its names.
+pub(in crate::cli) struct Figure {
+    /// `shift`, `hour`, `day`, `order` or `all`.
+    pub(in crate::cli) kind: &'static str,
+    /// `2026-11-23/early`
+    pub(in crate::cli) id: String,
+    /// `None` for a line or the site.
+    pub(in crate::cli) machine: Option<String>,
+    /// `None` for the site.
+    pub(in crate::cli) line: Option<String>,
+    /// Those of a line or the site whose figures are in it.
+    pub(in crate::cli) machines: Vec<String>,
+    /// From 1.
+    pub(in crate::cli) revision: u64,
+    pub(in crate::cli) window: Window,
+}
+
+/// What a report shows.
+pub(in crate::cli) struct Sheet {
+    pub(super) rules: Arc<Rules>,
+    pub(super) as_of: AsOf,
+    /// By kind, then machine (or line), then time.
+    pub(super) figures: Vec<Figure>,
+}
+
+impl Figure {
+    pub(in crate::cli) fn of_machine(
+        machine: &MachineRules,
+        kind: &'static str,
+        id: impl Into<String>,
+        window: Window,
+    ) -> Figure {
+        Figure {
+            kind,
+            id: id.into(),
+            machine: Some(machine.id.clone()),
+            line: Some(machine.line.clone()),
+            machines: Vec::new(),
+            revision: 1,
+            window,
+        }
+    }
+
+    /// The machine, the line, or the site.
+    pub(super) fn whose(&self) -> &str {
+        self.machine.as_deref().or(self.line.as_deref()).unwrap_or("site")
+    }
+
+    fn data(&self) -> Data<'_> {
+        let which = Which {
+            window: self.kind,
+            id: &self.id,
+            machine: self.machine.as_deref(),
+            line: self.line.as_deref(),
+            machines: &self.machines,
+            revision: self.revision,
+        };
+        data(which, &self.window)
+    }
+}
+
+impl Sheet {
+    /// `figures` are those of machines, kind by kind.
+    pub(in crate::cli) fn new(rules: Arc<Rules>, as_of: AsOf, figures: Vec<Figure>, by: By) -> Sheet {
+        let figures = if by == By::Machine { figures } else { rolled_up(figures, by, &rules) };
+        Sheet { rules, as_of, figures }
+    }
+
+    /// Writes it so; `ink` is for tables.
+    pub(in crate::cli) fn write(&self, format: Format, ink: Ink, out: &mut impl Write) -> io::Result<()> {
+        match format {
+            Format::Table => out.write_all(table::table(self, ink).as_bytes())?,
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut *out, &self.report())?;
+                writeln!(out)?;
+            }
+            Format::Csv => rows::windows(self, out)?,
+            Format::Losses => rows::losses(self, out)?,
+        }
+        out.flush()
+    }
+
+    /// The plant's zone and days.
+    pub(in crate::cli) fn calendar(&self) -> &Calendar {
+        &self.rules.calendar
+    }
+
+    /// As JSON has it.
+    pub(in crate::cli) fn report(&self) -> Report<'_> {
+        Report {
+            convention: self.rules.oee.convention.word(),
+            timezone: self.rules.calendar.zone(),
+            as_of_sequence: self.as_of.sequence,
+            windows: self.figures.iter().map(Figure::data).collect(),
+        }
+    }
+}
+
+/// Windows of one kind and id are added up, whether or not they begin and end together: machines of other calendars may
+/// have other times for a shift of one id.
+fn rolled_up(figures: Vec<Figure>, by: By, rules: &Rules) -> Vec<Figure> {
+    let mut groups: Vec<Vec<Figure>> = Vec::new();
+    let mut places: HashMap<(&'static str, Option<String>, String), usize> = HashMap::new();
+    for figure in figures {
+        let line = figure.line.clone().filter(|_| by == By::Line);
+        let bottleneck = line.as_deref().and_then(|line| rules.bottleneck(line));
+        if bottleneck.is_some_and(|bottleneck| figure.machine.as_deref() != Some(bottleneck)) {
+            continue;
+        }
+        let place = *places.entry((figure.kind, line, figure.id.clone())).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[place].push(figure);
+    }
+    let mut sums: Vec<Figure> = groups.into_iter().filter_map(|group| added_up(group, by, rules)).collect();
+    let kinds: Vec<&str> = sums.iter().map(|figure| figure.kind).collect();
+    let kind_of = |figure: &Figure| kinds.iter().position(|kind| *kind == figure.kind);
+    let line_of =
+        |figure: &Figure| rules.machines.iter().position(|machine| Some(&machine.line) == figure.line.as_ref());
+    sums.sort_by_cached_key(|figure| (kind_of(figure), line_of(figure), figure.window.from));
+    sums
+}
+
+fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
+    let window = window::sum(group.iter().map(|figure| &figure.window), rules.oee.convention)?;
+    let first = group.first()?;
+    Some(Figure {
+        kind: first.kind,
+        id: first.id.clone(),
+        machine: None,
+        line: first.line.clone().filter(|_| by == By::Line),
+        // Whichever machine's is revised, this is revised.
+        revision: 1 + group.iter().map(|figure| figure.revision - 1).sum::<u64>(),
+        machines: group.into_iter().filter_map(|figure| figure.machine).collect(),
+        window,
+    })
+}
