@@ -171,7 +171,18 @@ fn shows(place: &Place, words: &[&str], expected: &Expect) {
     let table = said(place, words);
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(!table.contains('\u{1b}') && table.lines().all(|line| line.trim_end() == line), "{table}");
-    expected.assert_eq(&table);
+    expected.assert_eq(&without_sequences(&table));
+}
+
+/// How many events there are, and so ids, is not what is looked at here.
+fn without_sequences(text: &str) -> String {
+    let line = |line: &str| match (line.split_once("(event "), line.split_once("\"downtime_id\": ")) {
+        (Some((before, _)), _) => format!("{before}(event …)\n"),
+        (_, Some((before, _))) => format!("{before}\"downtime_id\": …\n"),
+        _ if line.contains("\"as_of_sequence\"") => "  \"as_of_sequence\": …\n".to_owned(),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 // For people
@@ -182,58 +193,58 @@ fn a_machine_has_a_block_with_bars_figures_and_what_lowered_its_oee() {
         &place(),
         &["--window", "all"],
         &expect![[r#"
-        oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event 119)
+            oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event …)
 
-        filler-1  all
-          2026-11-23 06:00:00 – 22:00:00
-          running      █████████████████████████·····  13 h 29 min  84.36 %
-          short_stop   ······························   1 min 00 s   0.10 %
-          down         ██····························   1 h 19 min   8.23 %
-          planned_stop █·····························  30 min 00 s   3.12 %
-          external     █·····························  20 min 00 s   2.08 %
-          unknown      █·····························  20 min 10 s   2.10 %
-          availability 91.12 %  performance 87.57 %  quality 97.47 %  OEE 77.78 %
-          planned 14 h 49 min, coverage 97.78 %, ideals of orders and machines
-          failures 3, MTBF 4 h 29 min, MTTR 35 min 00 s
-          parts 44811, good 43677, reject 1134 (1035 outside, in no OEE)
-          lost 3 h 17 min                                  time    share      sum  stops
-          P slower than ideal           █████·····   1 h 39 min  50.46 %  50.46 %
-          A mech.jam (failure)          ████······   1 h 15 min  37.93 %  88.39 %    3 ×
-          Q parts that are not good     █·········  17 min 57 s   9.08 %  97.47 %
-          A no reason (unassigned)      ··········   4 min 00 s   2.02 %  99.49 %    1 ×
-          P op.clean (operational)      ··········   1 min 00 s   0.51 % 100.00 %    1 ×
-          – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
-          downtimes filler-1/1 40 min 00 s, filler-1/2 20 min 00 s,
-            filler-1/3 4 min 00 s, filler-1/4 30 min 00 s, filler-1/5 5 min 00 s (open)
+            filler-1  all
+              2026-11-23 06:00:00 – 22:00:00
+              running      █████████████████████████·····  13 h 29 min  84.36 %
+              short_stop   ······························   1 min 00 s   0.10 %
+              down         ██····························   1 h 19 min   8.23 %
+              planned_stop █·····························  30 min 00 s   3.12 %
+              external     █·····························  20 min 00 s   2.08 %
+              unknown      █·····························  20 min 10 s   2.10 %
+              availability 91.12 %  performance 87.57 %  quality 97.47 %  OEE 77.78 %
+              planned 14 h 49 min, coverage 97.78 %, ideals of orders and machines
+              failures 3, MTBF 4 h 29 min, MTTR 35 min 00 s
+              parts 44811, good 43677, reject 1134 (1035 outside, in no OEE)
+              lost 3 h 17 min                                  time    share      sum  stops
+              P slower than ideal           █████·····   1 h 39 min  50.46 %  50.46 %
+              A mech.jam (failure)          ████······   1 h 15 min  37.93 %  88.39 %    3 ×
+              Q parts that are not good     █·········  17 min 57 s   9.08 %  97.47 %
+              A no reason (unassigned)      ··········   4 min 00 s   2.02 %  99.49 %    1 ×
+              P op.clean (operational)      ··········   1 min 00 s   0.51 % 100.00 %    1 ×
+              – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
+              downtimes filler-1/1 40 min 00 s, filler-1/2 20 min 00 s,
+                filler-1/3 4 min 00 s, filler-1/4 30 min 00 s, filler-1/5 5 min 00 s (open)
 
-        capper-1  all
-          2026-11-23 06:00:00 – 22:00:00
-          running      ████████████████████████████··  14 h 52 min  92.92 %
-          down         █·····························  38 min 00 s   3.96 %
-          planned_stop █·····························  30 min 00 s   3.12 %
-          availability 95.91 %  performance 89.98 %  quality 100.00 %  OEE 86.31 %
-          planned 15 h 30 min, ideal of the machine
-          parts 48168, good 48168, reject 0 (9 outside, in no OEE)
-          lost 2 h 07 min                                  time    share      sum  stops
-          P slower than ideal           ███████···   1 h 29 min  70.16 %  70.16 %
-          A no reason (unassigned)      ███·······  38 min 00 s  29.84 % 100.00 %    3 ×
-          downtimes capper-1/1 10 min 00 s, capper-1/2 20 min 00 s,
-            capper-1/3 8 min 00 s
+            capper-1  all
+              2026-11-23 06:00:00 – 22:00:00
+              running      ████████████████████████████··  14 h 52 min  92.92 %
+              down         █·····························  38 min 00 s   3.96 %
+              planned_stop █·····························  30 min 00 s   3.12 %
+              availability 95.91 %  performance 89.98 %  quality 100.00 %  OEE 86.31 %
+              planned 15 h 30 min, ideal of the machine
+              parts 48168, good 48168, reject 0 (9 outside, in no OEE)
+              lost 2 h 07 min                                  time    share      sum  stops
+              P slower than ideal           ███████···   1 h 29 min  70.16 %  70.16 %
+              A no reason (unassigned)      ███·······  38 min 00 s  29.84 % 100.00 %    3 ×
+              downtimes capper-1/1 10 min 00 s, capper-1/2 20 min 00 s,
+                capper-1/3 8 min 00 s
 
-        oven  all
-          2026-11-23 06:00:00 – 22:00:00
-          running      ████████████··················   6 h 30 min  40.62 %
-          down         █·····························  30 min 00 s   3.12 %
-          unscheduled  █████████████████·············   9 h 00 min  56.25 %
-          availability 92.86 %  performance –  quality –  OEE –
-          planned 7 h 00 min, no ideal
-          parts 1169, good 1169, reject 0
-          flags ideal_missing
-          lost 30 min 00 s                                 time    share      sum  stops
-          A no reason (unassigned)      ██████████  30 min 00 s 100.00 % 100.00 %    1 ×
-          downtimes oven/1 30 min 00 s
+            oven  all
+              2026-11-23 06:00:00 – 22:00:00
+              running      ████████████··················   6 h 30 min  40.62 %
+              down         █·····························  30 min 00 s   3.12 %
+              unscheduled  █████████████████·············   9 h 00 min  56.25 %
+              availability 92.86 %  performance –  quality –  OEE –
+              planned 7 h 00 min, no ideal
+              parts 1169, good 1169, reject 0
+              flags ideal_missing
+              lost 30 min 00 s                                 time    share      sum  stops
+              A no reason (unassigned)      ██████████  30 min 00 s 100.00 % 100.00 %    1 ×
+              downtimes oven/1 30 min 00 s
 
-    "#]],
+        "#]],
     );
 }
 
@@ -243,59 +254,59 @@ fn many_windows_have_a_line_each_and_are_added_up() {
         &place(),
         &["--window", "hour", "--by", "line"],
         &expect![[r#"
-        oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event 119)
+            oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event …)
 
-        line-2  hour
-                            planned   A %   P %   Q % OEE % cover   parts    down    ×
-          2026-11-23T05:00Z  2 h 00 100.0  89.8  98.7  88.6 100.0    6462       0    0
-          2026-11-23T06:00Z  2 h 00  58.3  90.0  99.3  52.1 100.0    3780  50 min    2
-          2026-11-23T07:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
-          2026-11-23T08:00Z  1 h 00 100.0  90.0  98.6  88.8 100.0    3240       0    0
-          2026-11-23T09:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
-          2026-11-23T10:00Z  2 h 00 100.0  85.2  98.8  84.2 100.0    6426       0    1
-          2026-11-23T11:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
-          2026-11-23T12:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
-          2026-11-23T13:00Z  1 h 40  72.0  90.0  98.6  63.9 100.0    3888  28 min    3
-          2026-11-23T14:00Z  1 h 59 100.0  90.1  98.8  89.0  99.8    6480       0    0
-          2026-11-23T15:00Z  1 h 40 100.0  90.8  99.0  89.8  83.3    6480       0    0
-          2026-11-23T16:00Z  2 h 00  96.7  90.0  98.7  85.9 100.0    6264   4 min    1
-          2026-11-23T17:00Z  2 h 00  75.0  90.0  99.1  66.9 100.0    4860  30 min    1
-          2026-11-23T18:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
-          2026-11-23T19:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
-          2026-11-23T20:00Z  2 h 00  95.8  90.0  98.8  85.2 100.0    6219   5 min    1
-          total              1 d 06  93.6  88.8  98.8  82.1  98.9   92979  1 h 57    9
-          lost 5 h 25 min                                  time    share      sum  stops
-          P slower than ideal           ██████····   3 h 09 min  58.18 %  58.18 %
-          A mech.jam (failure)          ██········   1 h 15 min  23.07 %  81.25 %    3 ×
-          A no reason (unassigned)      █·········  42 min 00 s  12.92 %  94.17 %    4 ×
-          Q parts that are not good     █·········  17 min 57 s   5.52 %  99.69 %
-          P op.clean (operational)      ··········   1 min 00 s   0.31 % 100.00 %    1 ×
-          – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
+            line-2  hour
+                                planned   A %   P %   Q % OEE % cover   parts    down    ×
+              2026-11-23T05:00Z  2 h 00 100.0  89.8  98.7  88.6 100.0    6462       0    0
+              2026-11-23T06:00Z  2 h 00  58.3  90.0  99.3  52.1 100.0    3780  50 min    2
+              2026-11-23T07:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
+              2026-11-23T08:00Z  1 h 00 100.0  90.0  98.6  88.8 100.0    3240       0    0
+              2026-11-23T09:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
+              2026-11-23T10:00Z  2 h 00 100.0  85.2  98.8  84.2 100.0    6426       0    1
+              2026-11-23T11:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
+              2026-11-23T12:00Z  2 h 00 100.0  85.9  98.8  84.9 100.0    6480       0    0
+              2026-11-23T13:00Z  1 h 40  72.0  90.0  98.6  63.9 100.0    3888  28 min    3
+              2026-11-23T14:00Z  1 h 59 100.0  90.1  98.8  89.0  99.8    6480       0    0
+              2026-11-23T15:00Z  1 h 40 100.0  90.8  99.0  89.8  83.3    6480       0    0
+              2026-11-23T16:00Z  2 h 00  96.7  90.0  98.7  85.9 100.0    6264   4 min    1
+              2026-11-23T17:00Z  2 h 00  75.0  90.0  99.1  66.9 100.0    4860  30 min    1
+              2026-11-23T18:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
+              2026-11-23T19:00Z  2 h 00 100.0  90.0  98.8  88.9 100.0    6480       0    0
+              2026-11-23T20:00Z  2 h 00  95.8  90.0  98.8  85.2 100.0    6219   5 min    1
+              total              1 d 06  93.6  88.8  98.8  82.1  98.9   92979  1 h 57    9
+              lost 5 h 25 min                                  time    share      sum  stops
+              P slower than ideal           ██████····   3 h 09 min  58.18 %  58.18 %
+              A mech.jam (failure)          ██········   1 h 15 min  23.07 %  81.25 %    3 ×
+              A no reason (unassigned)      █·········  42 min 00 s  12.92 %  94.17 %    4 ×
+              Q parts that are not good     █·········  17 min 57 s   5.52 %  99.69 %
+              P op.clean (operational)      ··········   1 min 00 s   0.31 % 100.00 %    1 ×
+              – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
 
-        line-3  hour
-                            planned   A %   P %   Q % OEE %   parts    down    ×
-          2026-11-23T05:00Z  1 h 00  50.0     –     –     –      89  30 min    1 a
-          2026-11-23T06:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T07:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T08:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T09:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T10:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T11:00Z  1 h 00 100.0     –     –     –     180       0    0 a
-          2026-11-23T12:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T13:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T14:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T15:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T16:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T17:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T18:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T19:00Z       0     –     –     –     –       0       0    0
-          2026-11-23T20:00Z       0     –     –     –     –       0       0    0
-          total              7 h 00  92.9     –     –     –    1169  30 min    1
-          a ideal_missing
-          lost 30 min 00 s                                 time    share      sum  stops
-          A no reason (unassigned)      ██████████  30 min 00 s 100.00 % 100.00 %    1 ×
+            line-3  hour
+                                planned   A %   P %   Q % OEE %   parts    down    ×
+              2026-11-23T05:00Z  1 h 00  50.0     –     –     –      89  30 min    1 a
+              2026-11-23T06:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T07:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T08:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T09:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T10:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T11:00Z  1 h 00 100.0     –     –     –     180       0    0 a
+              2026-11-23T12:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T13:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T14:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T15:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T16:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T17:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T18:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T19:00Z       0     –     –     –     –       0       0    0
+              2026-11-23T20:00Z       0     –     –     –     –       0       0    0
+              total              7 h 00  92.9     –     –     –    1169  30 min    1
+              a ideal_missing
+              lost 30 min 00 s                                 time    share      sum  stops
+              A no reason (unassigned)      ██████████  30 min 00 s 100.00 % 100.00 %    1 ×
 
-    "#]],
+        "#]],
     );
 }
 
@@ -310,28 +321,28 @@ fn machines_that_are_many_have_a_line_each_too() {
         &place,
         &["--window", "all"],
         &expect![[r#"
-        oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event 173)
+            oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event …)
 
-        all
-                   planned   A %   P %   Q % OEE % cover   parts    down    ×
-          filler-1 14 h 49  91.1  87.6  97.5  77.8  97.7   44811  1 h 19    6
-          capper-1 15 h 30  95.9  90.0 100.0  86.3 100.0   48168  38 min    3
-          oven      7 h 00  92.9     –     –     – 100.0    1169  30 min    1 a
-          oven-2   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          oven-3   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          oven-4   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          oven-5   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          oven-6   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          oven-7   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
-          total     5 d 13  55.4     –     –     –  99.7   94148  2 d 11   22
-          a ideal_missing, b no_counter
-          lost 2 d 11 h                                    time    share      sum  stops
-          A no reason (unassigned)      ██████████     2 d 10 h  97.87 %  97.87 %   17 ×
-          A mech.jam (failure)          ··········   1 h 15 min   2.10 %  99.97 %    3 ×
-          P op.clean (operational)      ··········   1 min 00 s   0.03 % 100.00 %    1 ×
-          – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
+            all
+                       planned   A %   P %   Q % OEE % cover   parts    down    ×
+              filler-1 14 h 49  91.1  87.6  97.5  77.8  97.7   44811  1 h 19    6
+              capper-1 15 h 30  95.9  90.0 100.0  86.3 100.0   48168  38 min    3
+              oven      7 h 00  92.9     –     –     – 100.0    1169  30 min    1 a
+              oven-2   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              oven-3   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              oven-4   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              oven-5   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              oven-6   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              oven-7   16 h 00  40.6     –     –     – 100.0       0  9 h 30    2 ba
+              total     5 d 13  55.4     –     –     –  99.7   94148  2 d 11   22
+              a ideal_missing, b no_counter
+              lost 2 d 11 h                                    time    share      sum  stops
+              A no reason (unassigned)      ██████████     2 d 10 h  97.87 %  97.87 %   17 ×
+              A mech.jam (failure)          ··········   1 h 15 min   2.10 %  99.97 %    3 ×
+              P op.clean (operational)      ··········   1 min 00 s   0.03 % 100.00 %    1 ×
+              – ext.starved (external)                  20 min 00 s         in no OEE    1 ×
 
-    "#]],
+        "#]],
     );
 }
 
@@ -342,36 +353,36 @@ fn an_order_has_a_window_of_the_times_that_it_ran() {
         &place,
         &["--window", "order"],
         &expect![[r#"
-        oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event 119)
+            oee.com, Europe/Berlin, as of 2026-11-23 22:00:00 (event …)
 
-        filler-1  order 4711
-          2026-11-23 06:00:00 – 10:00:00
-          running      ██████████████████████········   2 h 50 min  73.91 %
-          down         ████··························  30 min 00 s  13.04 %
-          planned_stop ████··························  30 min 00 s  13.04 %
-          availability 85.00 %  performance 89.91 %  quality 97.45 %  OEE 74.48 %
-          planned 3 h 20 min, ideal of the machine
-          failures 1, MTBF 2 h 50 min, MTTR 40 min 00 s
-          parts 9171, good 8937, reject 234
-          lost 51 min 03 s                                 time    share      sum  stops
-          A mech.jam (failure)          ██████····  30 min 00 s  58.77 %  58.77 %    1 ×
-          P slower than ideal           ███·······  17 min 09 s  33.59 %  92.36 %
-          Q parts that are not good     █·········   3 min 54 s   7.64 % 100.00 %
-          downtimes filler-1/1 30 min 00 s
+            filler-1  order 4711
+              2026-11-23 06:00:00 – 10:00:00
+              running      ██████████████████████········   2 h 50 min  73.91 %
+              down         ████··························  30 min 00 s  13.04 %
+              planned_stop ████··························  30 min 00 s  13.04 %
+              availability 85.00 %  performance 89.91 %  quality 97.45 %  OEE 74.48 %
+              planned 3 h 20 min, ideal of the machine
+              failures 1, MTBF 2 h 50 min, MTTR 40 min 00 s
+              parts 9171, good 8937, reject 234
+              lost 51 min 03 s                                 time    share      sum  stops
+              A mech.jam (failure)          ██████····  30 min 00 s  58.77 %  58.77 %    1 ×
+              P slower than ideal           ███·······  17 min 09 s  33.59 %  92.36 %
+              Q parts that are not good     █·········   3 min 54 s   7.64 % 100.00 %
+              downtimes filler-1/1 30 min 00 s
 
-        filler-1  order 4712
-          2026-11-23 10:00:00 – 14:00:00
-          running      ██████████████████████████████   3 h 59 min  99.58 %
-          short_stop   ······························   1 min 00 s   0.42 %
-          availability 100.00 %  performance 81.48 %  quality 97.49 %  OEE 79.43 %
-          planned 4 h 00 min, ideal of the order
-          parts 12906, good 12582, reject 324
-          lost 49 min 21 s                                 time    share      sum  stops
-          P slower than ideal           █████████·  43 min 27 s  88.03 %  88.03 %
-          Q parts that are not good     █·········   4 min 54 s   9.94 %  97.97 %
-          P op.clean (operational)      ··········   1 min 00 s   2.03 % 100.00 %    1 ×
+            filler-1  order 4712
+              2026-11-23 10:00:00 – 14:00:00
+              running      ██████████████████████████████   3 h 59 min  99.58 %
+              short_stop   ······························   1 min 00 s   0.42 %
+              availability 100.00 %  performance 81.48 %  quality 97.49 %  OEE 79.43 %
+              planned 4 h 00 min, ideal of the order
+              parts 12906, good 12582, reject 324
+              lost 49 min 21 s                                 time    share      sum  stops
+              P slower than ideal           █████████·  43 min 27 s  88.03 %  88.03 %
+              Q parts that are not good     █·········   4 min 54 s   9.94 %  97.97 %
+              P op.clean (operational)      ··········   1 min 00 s   2.03 % 100.00 %    1 ×
 
-    "#]],
+        "#]],
     );
     // It paused while the filler stood: the two shares of the one downtime are one.
     let order = &windows(&place, &["--window", "order"])[0];
@@ -454,7 +465,7 @@ fn json_of_the_site() {
         {
           "convention": "oee.com",
           "timezone": "Europe/Berlin",
-          "as_of_sequence": 119,
+          "as_of_sequence": …
           "windows": [
             {
               "window": "all",
@@ -555,7 +566,7 @@ fn json_of_the_site() {
               ],
               "downtimes": [
                 {
-                  "downtime_id": "01a206e1-efc0-7eb6-b6f2-c024ffe8b09e",
+                  "downtime_id": …
                   "number": "oven/1",
                   "revision": 2,
                   "duration_ms": 1800000,
@@ -567,7 +578,7 @@ fn json_of_the_site() {
                   "fault": null
                 },
                 {
-                  "downtime_id": "01a206fd-6700-7a0b-b931-eab787c04f02",
+                  "downtime_id": …
                   "number": "filler-1/1",
                   "revision": 2,
                   "duration_ms": 2400000,
@@ -579,7 +590,7 @@ fn json_of_the_site() {
                   "fault": 12
                 },
                 {
-                  "downtime_id": "01a20722-0600-7b44-a29f-6d16d21abd7f",
+                  "downtime_id": …
                   "number": "capper-1/1",
                   "revision": 2,
                   "duration_ms": 600000,
@@ -591,7 +602,7 @@ fn json_of_the_site() {
                   "fault": null
                 },
                 {
-                  "downtime_id": "01a2087d-ec80-7245-be32-7b65e7d6e116",
+                  "downtime_id": …
                   "number": "filler-1/2",
                   "revision": 2,
                   "duration_ms": 1200000,
@@ -603,7 +614,7 @@ fn json_of_the_site() {
                   "fault": 40
                 },
                 {
-                  "downtime_id": "01a20890-3c00-7097-a7c7-71523dd4aa50",
+                  "downtime_id": …
                   "number": "capper-1/2",
                   "revision": 2,
                   "duration_ms": 1200000,
@@ -615,7 +626,7 @@ fn json_of_the_site() {
                   "fault": null
                 },
                 {
-                  "downtime_id": "01a208a4-6040-7a0d-8f24-0e8ab84f112a",
+                  "downtime_id": …
                   "number": "capper-1/3",
                   "revision": 2,
                   "duration_ms": 480000,
@@ -627,7 +638,7 @@ fn json_of_the_site() {
                   "fault": null
                 },
                 {
-                  "downtime_id": "01a20947-5700-7d9d-b4bd-81b3cf94fa23",
+                  "downtime_id": …
                   "number": "filler-1/3",
                   "revision": 2,
                   "duration_ms": 240000,
@@ -639,7 +650,7 @@ fn json_of_the_site() {
                   "fault": null
                 },
                 {
-                  "downtime_id": "01a20959-a680-716b-bf62-40979f192934",
+                  "downtime_id": …
                   "number": "filler-1/4",
                   "revision": 2,
                   "duration_ms": 1800000,
@@ -651,7 +662,7 @@ fn json_of_the_site() {
                   "fault": 12
                 },
                 {
-                  "downtime_id": "01a20a30-cca0-7dfb-a2c5-7d2160752f1e",
+                  "downtime_id": …
                   "number": "filler-1/5",
                   "revision": 1,
                   "duration_ms": 300000,
@@ -667,7 +678,7 @@ fn json_of_the_site() {
           ]
         }
     "#]]
-    .assert_eq(&report);
+    .assert_eq(&without_sequences(&report));
     said(&place, &["--window", "all", "--by", "site", "--report", "site.json"]);
     assert_eq!(place.read("site.json"), report);
     assert_eq!(said(&place, &["--window", "all", "--by", "site", "--report", "-"]), report);
@@ -962,7 +973,7 @@ fn what_has_changed_as_json() {
             "vanished"
           ],
           "old": {
-            "downtime_id": "01a208a4-6040-7a0d-8f24-0e8ab84f112a",
+            "downtime_id": …
             "number": "capper-1/3",
             "started_at": "2026-11-23T13:42:00Z",
             "ended_at": "2026-11-23T13:50:00Z",
@@ -975,8 +986,9 @@ fn what_has_changed_as_json() {
           "overlaps": [
             "capper-1/2"
           ]
-        }"#]]
-    .assert_eq(&serde_json::to_string_pretty(of("capper-1/3")).unwrap());
+        }
+    "#]]
+    .assert_eq(&without_sequences(&serde_json::to_string_pretty(of("capper-1/3")).unwrap()));
     // The oven's.
     assert_eq!(told["windows"]["same"], 3);
     let whole = &told["windows"]["changed"][0];
