@@ -10,6 +10,9 @@ use crate::event::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// The flag of what lies, if only in part, in a time when the wall clock could not be trusted.
+pub const UNSYNCED: &str = "unsynced";
+
 /// From `from` until the next interval, the machine was `going`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
@@ -241,10 +244,15 @@ impl Book {
         starts.zip(ends).map(|((from, order), to)| (from, to, order)).filter(|(from, to, _)| from < to)
     }
 
-    /// Brings `duration_ms`, `excluded_ms`, `unknown_ms` and the shares of `stop` up to `until`.
+    /// Brings `duration_ms`, `excluded_ms`, `unknown_ms`, `clock_adjust_ms` and the shares of `stop` up to `until`.
     pub fn measure(&self, stop: &mut Stop, until: Stamp, calendar: &Calendar) {
         (stop.duration_ms, stop.excluded_ms, stop.unknown_ms) = (0, 0, 0);
         stop.shares.clear();
+        let (wall, until_or_start) = (calendar.wall(), until.max(stop.started_at));
+        stop.clock_adjust_ms = wall.adjust_ms(stop.started_at, until_or_start);
+        if !wall.is_synced(stop.started_at, until_or_start) && !stop.flags.iter().any(|flag| flag == UNSYNCED) {
+            stop.flags.push(UNSYNCED.to_owned());
+        }
         for slot in calendar.slots(stop.started_at, until) {
             if slot.hours != Hours::Planned {
                 stop.excluded_ms += slot.to.since(slot.from);

@@ -9,7 +9,7 @@ pub(super) use sheet::{AsOf, Figure, Sheet};
 
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
-    event::{Stamp, Told, part::Counts, window::Window},
+    event::{Event, Stamp, Told, notice, part::Counts, window::Window},
     shop::{
         Marks, Rules, Shop,
         part::Parts,
@@ -83,6 +83,11 @@ impl Figures {
     /// Enters one event.
     pub(super) fn enter(&mut self, told: &Told) {
         self.as_of = AsOf { sequence: told.sequence, at: self.as_of.at.max(told.recorded) };
+        if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
+            let mut wall = self.rules.calendar.wall().clone();
+            wall.enter(*era);
+            self.rules = Arc::new(self.rules.on(&wall));
+        }
         let index = told.event.machine().and_then(|id| self.rules.machines.iter().position(|machine| machine.id == id));
         if let Some(index) = index {
             let page = &mut self.books[index];
@@ -123,11 +128,13 @@ impl Figures {
                 }
             }
         }
-        Sheet::new(self.rules.clone(), self.as_of, figures, by)
+        let as_of = AsOf { at: self.rules.calendar.wall().of(self.as_of.at), ..self.as_of };
+        Sheet::new(self.rules.clone(), as_of, figures, by)
     }
 
     fn windows(&self, kind: Kind, machine: &MachineRules, page: &Page, range: (Stamp, Stamp), into: &mut Vec<Figure>) {
         let Some(begins) = page.book.begins() else { return };
+        let range = machine.calendar.wall().hull(range.0, range.1);
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
@@ -144,7 +151,10 @@ impl Figures {
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of.at, page.latest.as_ref());
         into.extend(periods.into_iter().filter_map(|period| {
-            let window = window::window(&page.book, period.from, period.to, &by)?;
+            let window = match kind {
+                Kind::All => window::window(&page.book, period.from, period.to, &by)?,
+                _ => window::period(&page.book, &period, &by)?,
+            };
             Some(Figure::of_machine(machine, word, period.id, window))
         }));
         if kind == Kind::Order {

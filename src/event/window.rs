@@ -15,17 +15,17 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Window {
-    /// First instant; not before anything is known.
+    /// First instant, by the wall clock; not before anything is known.
     pub from: Stamp,
-    /// First instant after; not after what is known.
+    /// First instant after, by the wall clock; not after what is known.
     pub to: Stamp,
     /// Nothing in it can change its verdict any more but a person.
     pub is_final: bool,
-    /// Its length; the sum of the lengths of what was added up.
+    /// How long it took; the sum of the lengths of what was added up.
     pub calendar_ms: i64,
-    /// In the order of [`State::ALL`]; with `clock_adjust_ms` they add up to `calendar_ms`.
+    /// In the order of [`State::ALL`]; they add up to `calendar_ms`.
     pub time_ms: [i64; 8],
-    /// By how much the wall clock was stepped inside.
+    /// By how much the wall clock was stepped inside: `to − from − calendar_ms`.
     pub clock_adjust_ms: i64,
     /// Time in shifts without what is excluded and unknown.
     pub planned_ms: i64,
@@ -145,7 +145,7 @@ pub struct Share {
     pub revision: u64,
     /// Its part of this window.
     pub duration_ms: i64,
-    /// First still instant inside planned hours; it may lie before the window.
+    /// First still instant inside planned hours, by the wall clock; it may lie before the window.
     pub started_at: Stamp,
     /// `None` while open; it may lie after the window.
     pub ended_at: Option<Stamp>,

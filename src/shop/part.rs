@@ -371,8 +371,7 @@ impl Parts {
         };
         let at = command.at;
         let shift = rules.calendar.shift(at).unwrap_or_else(|| rules.calendar.day(at));
-        let (counting, span) = (self.counting(), (shift.from, shift.to));
-        let made = statement::measure_page(desk, rules, &page, counting, &self.counts, desk.now, span);
+        let made = statement::measure_period(desk, rules, &page, self.counting(), &self.counts, &shift);
         let counts = made.map(|window| window.counts).unwrap_or_default();
         let (from, kept) = match kind {
             _ if quantity > 0 => ("good", counts.good),
@@ -394,7 +393,7 @@ impl Parts {
         if let Some(told) = desk.told.last() {
             page.apply(&told.event);
         }
-        statement::review_page(desk, rules, (&page, &stated), (counting, &self.counts), at);
+        statement::review_page(desk, rules, (&page, &stated), (self.counting(), &self.counts), at);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     books::{Calendar, Counting, Ideal, Measure, Oee},
     event::{
-        Stamp,
+        Stamp, Wall,
         part::Counts,
         stop::{Class, CountsIn},
     },
@@ -216,6 +216,18 @@ impl Rules {
     /// The machine whose figures are those of this line, if one alone is.
     pub fn bottleneck(&self, line: &str) -> Option<&str> {
         self.lines.iter().find(|rule| rule.id == line)?.bottleneck.as_deref()
+    }
+
+    /// The same rules, where the wall clock was set as `wall` tells: local times of the calendars follow it.
+    #[must_use]
+    pub fn on(&self, wall: &Wall) -> Rules {
+        let machine =
+            |machine: &MachineRules| MachineRules { calendar: Arc::new(machine.calendar.on(wall)), ..machine.clone() };
+        Rules {
+            calendar: self.calendar.on(wall),
+            machines: self.machines.iter().map(machine).collect(),
+            ..self.clone()
+        }
     }
 
     /// What the windows of a machine are measured by.

@@ -397,6 +397,21 @@ impl Seen {
         self.refresh_due(desk, rules);
     }
 
+    /// The wall clock was set, so what the calendar says from `now` on may be another.
+    pub fn set_clock(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        // One that is over and waits for its evidence comes first.
+        if self.next_statement > now {
+            self.next_statement = rules.calendar.next_end(now.plus(-1));
+        }
+        self.next_edge = now;
+        self.turn_page(desk, rules);
+        stop::set_clock(desk, rules, &self.around(rules));
+        self.refresh_due(desk, rules);
+        self.refresh_parting(desk, rules, now);
+        self.final_at = statement::final_at(desk, rules);
+        self.state_if_due(desk, rules, now);
+    }
+
     /// States a shift (or day) that is over, once it is certain what the machine did until its end.
     fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
         if self.next_statement.min(self.final_at) > now {

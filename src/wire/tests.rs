@@ -51,6 +51,7 @@ const RUNS: i64 = 1_900_000;
 fn names() -> Names {
     let press = MachineNames { line: "line-2".to_owned(), asset: "EQ-10042".to_owned() };
     Names {
+        wall: Wall::default(),
         prefix: "andon/v1".to_owned(),
         path: "acme/leipzig/hall-3".to_owned(),
         gateway: GATEWAY.to_owned(),
@@ -202,6 +203,7 @@ fn production() -> Event {
 
 fn notice(machine: Option<&str>) -> Event {
     Event::Notice(notice::Event {
+        clock: None,
         at: at(STOPS),
         machine: machine.map(str::to_owned),
         code: "plc_lost".to_owned(),
@@ -851,8 +853,9 @@ fn the_status_of_the_gateway() {
     let status = Status {
         status: "online",
         instance: Uuid::nil(),
-        started_at: Time(at(0)),
-        at: Time(at(DECIDED)),
+        started_at: names.time(at(0)),
+        at: names.time(at(DECIDED)),
+        clock: "synced",
         version: "0.1.0",
         clock_speed: 1,
         machines: vec![names.about(Some(MACHINE))],
@@ -867,6 +870,7 @@ fn the_status_of_the_gateway() {
           "instance": "00000000-0000-0000-0000-000000000000",
           "started_at": "2026-11-23T06:00:00.000Z",
           "at": "2026-11-23T06:16:03.200Z",
+          "clock": "synced",
           "version": "0.1.0",
           "clock_speed": 1,
           "machines": [
