@@ -4,6 +4,7 @@ use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
     event::{
         Stamp, Told,
+        cycle::Spell,
         part::Counts,
         stop::State,
         window::{Share, Window},
@@ -59,6 +60,8 @@ struct Page {
     told_at: Stamp,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
+    /// Cycles up to then.
+    cycles: Vec<Spell>,
     /// As seen last; `None` where no mark tells.
     counting: Option<Counting>,
 }
@@ -103,6 +106,7 @@ impl Figures {
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
                 page.latest = Some(mark.parts.counts);
+                page.cycles.clone_from(&mark.parts.timed.spells);
                 page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
             }
         }
@@ -114,6 +118,7 @@ impl Figures {
         self.is_closed = true;
         for (machine, page) in shop.machines().zip(&mut self.books) {
             page.latest = Some(*machine.counts());
+            page.cycles = machine.cycles().to_vec();
             page.counting = Some(machine.counting());
         }
     }
@@ -231,6 +236,7 @@ impl Figures {
         };
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of, page.latest.as_ref());
+        let by = Measure { cycles: &page.cycles, ..by };
         into.extend(periods.into_iter().filter_map(|period| {
             let window = window::window(&page.book, period.from, period.to, &by)?;
             Some(Figure { machine, kind: word, period, window })
@@ -329,6 +335,19 @@ impl Figure<'_> {
             "  parts {}{bounds}, good {}, reject {}{outside}{flags}",
             window.counts.total, window.counts.good, window.counts.reject
         )?;
+        if let Some(of) = window.cycles.figures() {
+            let ideal = of.ideal_ms.map_or("–".to_owned(), span);
+            writeln!(
+                out,
+                "  cycles {}, ideal {ideal}: fastest {}, half within {}, 95 % within {}; {} slow, {} lost",
+                of.n,
+                span(of.min_ms),
+                span(of.median_ms),
+                span(of.p95_ms),
+                of.slow,
+                span(of.slow_lost_ms)
+            )?;
+        }
         let mut losses: Vec<_> = window.losses.iter().collect();
         losses.sort_by_key(|loss| std::cmp::Reverse(loss.ms));
         for loss in losses {

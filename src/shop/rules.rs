@@ -219,6 +219,7 @@ impl Rules {
             final_after_ms: self.final_after_ms,
             as_of,
             latest,
+            cycles: &[],
         }
     }
 }
