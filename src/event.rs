@@ -4,6 +4,7 @@
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
 pub mod command;
+pub mod cycle;
 pub mod id;
 pub mod ideal;
 pub mod notice;

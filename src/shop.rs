@@ -19,6 +19,7 @@ use crate::{
     event::{
         Event, Stamp, Told,
         command::{Command, Refusal, Reply},
+        cycle::Spell,
         id::{Role, mint},
         notice,
         part::Counts,
@@ -347,6 +348,11 @@ impl Machine<'_> {
     /// Cumulative, as seen.
     pub fn counts(&self) -> &Counts {
         self.seen.parts.counts()
+    }
+
+    /// Cycles that were timed and are not told yet.
+    pub fn cycles(&self) -> &[Spell] {
+        self.seen.parts.cycles()
     }
 
     /// The fault code shown now, 0 for none.

@@ -3,6 +3,7 @@
 use super::calendar::{Calendar, Hours};
 use crate::event::{
     Event, Stamp,
+    cycle::Spell,
     order::{self, Order},
     part::{self, Bounds, Counted, Counts},
     stop::{self, CountsIn, Going, State, Stop},
@@ -78,6 +79,9 @@ pub struct Book {
     pub readings: Vec<Reading>,
     /// In order; without an order before the first.
     pub assignments: Vec<Assignment>,
+    /// Cycles that were timed, in order; none lies across an edge of an hour, a shift, a break or an order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<Spell>,
 }
 
 /// A piece of an interval inside a span.
@@ -128,6 +132,7 @@ impl Book {
                 }
                 let doubt = self.doubt_after(counted);
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts, doubt });
+                self.cycles.extend(counted.cycles.iter().cloned());
             }
             Event::Order(order) => {
                 let doubt = self.doubt();
@@ -156,6 +161,13 @@ impl Book {
         self.readings.drain(..first.min(self.readings.len()));
         let first = keep_from(&|index| self.assignments.get(index).map(|assignment| assignment.from));
         self.assignments.drain(..first.min(self.assignments.len()));
+        self.cycles.retain(|spell| spell.last >= before);
+    }
+
+    /// Of cycles that a mark remembers those that no event has told since.
+    pub fn untold<'a>(&self, cycles: &'a [Spell]) -> impl Iterator<Item = &'a Spell> {
+        let told_to = self.cycles.last().map(|spell| spell.last);
+        cycles.iter().filter(move |spell| told_to.is_none_or(|told_to| spell.first > told_to))
     }
 
     /// When the first interval begins.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::event::{
     Ideal, Stamp,
+    cycle::Spell,
     order::Order,
     part::{Bounds, Counts},
     stop::{Class, CountsIn, State, Stop},
@@ -35,6 +36,8 @@ pub struct Measure<'a> {
     pub as_of: Stamp,
     /// The counts at `as_of`, which no event has told yet.
     pub latest: Option<&'a Counts>,
+    /// Cycles up to `as_of`, of which some no event may have told yet.
+    pub cycles: &'a [Spell],
 }
 
 /// Whether a machine's parts are counted.
@@ -86,6 +89,8 @@ pub fn window(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<W
         sums.count(stop, is_counted.into_iter().any(is_failure));
     }
     let Sums { mut window, is_open, .. } = sums;
+    let cycles = book.cycles.iter().chain(book.untold(by.cycles));
+    cycles.filter(|spell| from <= spell.last && spell.last < to).for_each(|spell| window.cycles.add(&spell.cycles));
     window.parts_bounds = bounds(book, from, to, by);
     sort_losses(&mut window);
     let wall = by.calendar.wall();
@@ -129,6 +134,7 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Conven
         all.changeover_ms += one.changeover_ms;
         all.counts = all.counts.plus(&one.counts);
         one.made.iter().for_each(|made| enter_made(all, made.clone()));
+        all.cycles.add(&one.cycles);
         all.failures += one.failures;
         all.restorations += one.restorations;
         all.restoration_ms += one.restoration_ms;

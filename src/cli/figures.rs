@@ -9,7 +9,7 @@ pub(super) use sheet::{AsOf, Figure, Sheet};
 
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
-    event::{Event, Stamp, Told, notice, part::Counts, window::Window},
+    event::{Event, Stamp, Told, cycle::Spell, notice, part::Counts, window::Window},
     shop::{
         Marks, Rules, Shop,
         part::Parts,
@@ -70,6 +70,8 @@ struct Page {
     told_at: Stamp,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
+    /// Cycles up to then.
+    cycles: Vec<Spell>,
     /// As seen last; `None` where no mark tells.
     counting: Option<Counting>,
 }
@@ -103,6 +105,7 @@ impl Figures {
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
                 page.latest = Some(mark.parts.counts);
+                page.cycles.clone_from(&mark.parts.timed.spells);
                 page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
             }
         }
@@ -114,6 +117,7 @@ impl Figures {
         self.is_closed = true;
         for (machine, page) in shop.machines().zip(&mut self.books) {
             page.latest = Some(*machine.counts());
+            page.cycles = machine.cycles().to_vec();
             page.counting = Some(machine.counting());
         }
     }
@@ -150,6 +154,7 @@ impl Figures {
         };
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of.at, page.latest.as_ref());
+        let by = Measure { cycles: &page.cycles, ..by };
         into.extend(periods.into_iter().filter_map(|period| {
             let window = match kind {
                 Kind::All => window::window(&page.book, period.from, period.to, &by)?,

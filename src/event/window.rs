@@ -4,6 +4,7 @@
 
 use super::{
     Ideal, Stamp,
+    cycle::Cycles,
     part::{Bounds, Counts},
     stop::{Class, CountsIn, State},
 };
@@ -47,6 +48,9 @@ pub struct Window {
     pub restorations: i64,
     /// Their whole durations.
     pub restoration_ms: i64,
+    /// How long single cycles took, where the counter is looked at often enough to tell.
+    #[serde(skip_serializing_if = "Cycles::is_empty")]
+    pub cycles: Cycles,
     /// Ratios.
     pub kpi: Kpi,
     /// Words about the figures.
@@ -215,6 +219,7 @@ impl Default for Window {
             failures: 0,
             restorations: 0,
             restoration_ms: 0,
+            cycles: Cycles::default(),
             kpi: Kpi::default(),
             flags: Vec::new(),
             losses: Vec::new(),

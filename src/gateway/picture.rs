@@ -2,7 +2,7 @@
 
 use super::Passenger;
 use crate::{
-    books::{Counting, window},
+    books::{Counting, Measure, window},
     event::{
         Event, Stamp, Told,
         part::Counts,
@@ -119,6 +119,7 @@ impl Pictures {
             }
             let latest = *machine.counts();
             let by = rules.measure(machine.rules, machine.counting(), now, Some(&latest));
+            let by = Measure { cycles: machine.cycles(), ..by };
             let (id, line) = (&machine.rules.id, &machine.rules.line);
             let which = |window, id| Which {
                 window,

@@ -247,6 +247,7 @@ impl Rules {
             final_after_ms: self.final_after_ms,
             as_of,
             latest,
+            cycles: &[],
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::{
     Desk, Known,
     correction::{self, Past},
-    known::Machine,
+    known::{Current, Machine},
     order::{self, Making, Switch},
-    part::{PartMark, Parts, Role},
+    part::{Look, PartMark, Parts, Role},
     rules::{MachineRules, Operand, RunRule},
     statement,
     stop::{self, Cause, Parting},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     books::Hours,
     event::{
-        Stamp,
+        Ideal, Stamp,
         command::{Command, Refusal, Wish},
         notice,
         part::{Counts, Raw, Why},
@@ -230,6 +230,8 @@ impl Seen {
             parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
+        let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
+        self.parts.resume_cycles(&machine.book, ideal(rules, machine), parts.last_part.filter(is_same));
         let told_at = machine.current.map(|current| current.at.max(current.since));
         self.last_good = mark.last_good.max(told_at);
         self.before_restart = self.last_good;
@@ -330,6 +332,7 @@ impl Seen {
             self.switch_if_settled(desk, rules);
             self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
             self.name_stop(desk, rules, at);
+            self.time_cycle(desk, rules, look, came_unseen, at);
         }
         if self.first_fault != 0 && !self.watch.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
@@ -379,6 +382,9 @@ impl Seen {
         self.next_edge = rules.calendar.slot(since).to.min(rules.calendar.next_edge(now));
         self.next_statement = rules.calendar.next_end(stated_to.unwrap_or(since).max(now.plus(-MISSED_MS)));
         self.stated_to = machine.and_then(|machine| machine.stated_to).unwrap_or(Stamp::MIN);
+        if self.parts.cycles().last().is_some_and(|spell| rules.calendar.next_edge(spell.last) <= now) {
+            self.parts.cut();
+        }
         self.final_at = statement::final_at(desk, rules);
     }
 
@@ -388,6 +394,7 @@ impl Seen {
         let slot = rules.calendar.slot(edge);
         self.next_edge = rules.calendar.next_edge(edge.max(self.opened));
         if edge < self.opened {
+            self.parts.tell_timed(desk, rules);
             self.next_edge = self.next_edge.min(slot.to);
         } else {
             self.parts.tell(desk, rules, edge, Why::Edge);
@@ -443,6 +450,7 @@ impl Seen {
             Making { order: order.unwrap_or(shown.order.clone()), product: product.unwrap_or(shown.product.clone()) };
         if making != shown || self.making.shown().is_none() {
             self.before_switch = Some((*self.parts.counts(), self.parts.raw()));
+            self.parts.cut();
         }
         self.making.see(mode_rule(rules), at, making);
     }
@@ -453,7 +461,8 @@ impl Seen {
             return;
         }
         let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
-        let switch = Switch { to: making.clone(), at: *since, counts, raw };
+        let cycles = self.parts.cycles().to_vec();
+        let switch = Switch { to: making.clone(), at: *since, counts, raw, cycles };
         self.switched = Some(making.clone());
         order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
         self.review(desk, rules, switch.at);
@@ -664,6 +673,25 @@ impl Seen {
         }
     }
 
+    /// A part ends a cycle, if it is plain that the machine ran, in planned time, for one and the same order.
+    fn time_cycle(&mut self, desk: &Desk<'_>, rules: &MachineRules, look: Look, came_unseen: bool, at: Stamp) {
+        if !look.is_timely() {
+            return;
+        }
+        let making = |of: Option<&(Making, Stamp)>| of.map(|(making, _)| making.clone());
+        let machine = desk.known.machines.get(&rules.id).filter(|machine| machine.current.is_some_and(runs));
+        let is_plain = look.is_clear()
+            && !came_unseen
+            && !self.watch.is_stopping()
+            && self.watch.horizon(at) >= at.plus(-rules.poll_ms.saturating_mul(3) / 2)
+            && self.hours != Hours::Unscheduled
+            && making(self.making.shown()) == making(self.making.settled());
+        match machine.filter(|_| is_plain) {
+            Some(machine) => self.parts.time(look.parts, ideal(rules, machine), at),
+            None => self.parts.lift(),
+        }
+    }
+
     /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other. Neither while
     /// a run waits for its confirmation, nor for parts that came when nobody looked: then the signal says nothing else.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
@@ -688,6 +716,7 @@ impl Seen {
                 Going::Unknown => self.parts_in_gap = false,
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
+            self.parts.lift();
             stop::edge(desk, rules, &self.around(rules), edge);
             self.review(desk, rules, edge.at);
             self.refresh_due(desk, rules);
@@ -827,6 +856,15 @@ fn operands(rules: &MachineRules) -> &[Operand] {
 
 fn held(rules: &MachineRules, marks: &BTreeMap<String, Held>) -> Vec<Held> {
     operands(rules).iter().map(|operand| marks.get(&operand.name).copied().unwrap_or_default()).collect()
+}
+
+fn runs(current: Current) -> bool {
+    current.going == Going::Running
+}
+
+/// Of the order that it has, else its own.
+fn ideal(rules: &MachineRules, machine: &Machine) -> Option<Ideal> {
+    machine.order.as_ref().and_then(|(_, order)| order.ideal).or(rules.ideal)
 }
 
 fn mode_rule(rules: &MachineRules) -> ModeRule {

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Counting, Ideal, window::window},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, window::window},
     event::{
         part,
         stop::{self, Change, Class, State},
@@ -28,6 +28,7 @@ const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
 const AUTO: PointIx = PointIx(5);
 const DOOR: PointIx = PointIx(6);
+const ORDER: PointIx = PointIx(7);
 
 pub(in crate::shop) fn press() -> MachineRules {
     let counter = |point, name: &str| {
@@ -118,7 +119,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
 }
 
 /// A row of a strip: a name, then a character a second. `█` true, `_` false, `!` a failed read, a blank no reading;
-/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` or `state` is the code.
+/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault`, `state` or `order` is the code.
 pub(in crate::shop) struct Strip {
     pub(in crate::shop) shop: Shop,
     pub(in crate::shop) book: Book,
@@ -142,6 +143,7 @@ impl Strip {
                 "state" => STATE,
                 "auto" => AUTO,
                 "door" => DOOR,
+                "order" => ORDER,
                 other => panic!("no row {other}"),
             };
             (point, line.chars().skip(width).collect())
@@ -177,7 +179,7 @@ impl Strip {
                     *raw = 0;
                     Value::Int(0)
                 }
-                digit if [FAULT, STATE].contains(point) => Value::Int(i64::from(digit.to_digit(10).unwrap())),
+                digit if [FAULT, STATE, ORDER].contains(point) => Value::Int(i64::from(digit.to_digit(10).unwrap())),
                 digit => {
                     *raw = (*raw + i64::from(digit.to_digit(10).unwrap())) % 65_536;
                     Value::Int(*raw)
@@ -224,6 +226,7 @@ impl Strip {
         let to = START.plus(i64::try_from(self.length() - 1).unwrap() * 1000);
         let latest = *machine.counts();
         let by = self.shop.rules.measure(machine.rules, machine.counting(), to, Some(&latest));
+        let by = Measure { cycles: machine.cycles(), ..by };
         window(&self.book, START, to, &by).unwrap()
     }
 
@@ -1495,3 +1498,5 @@ proptest! {
         prop_assert_eq!(after.counts.outside_total, before.counts.outside_total);
     }
 }
+
+mod cycle;

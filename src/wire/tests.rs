@@ -10,9 +10,10 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Counting, Ideal, window::window as measured},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, window::window as measured},
     event::{
         Event, Told,
+        cycle::{Cycles, Spell},
         id::{Role, mint},
         notice,
         part::{self, Counted, Counts, Raw, Why},
@@ -198,6 +199,7 @@ fn production() -> Event {
         order: None,
         why: Why::Edge,
         moved: None,
+        cycles: Vec::new(),
     })))
 }
 
@@ -685,8 +687,11 @@ fn minute() -> Window {
         book.apply(&Event::Stop(stop::Event::State(Box::new(change))));
     }
     let latest = Counts { total: 28, good: 27, reject: 1, ..Counts::default() };
+    let mut spell = Spell { first: at(2_000), last: at(58_000), cycles: Cycles::default() };
+    [1000, 1000, 1000, 1100, 1600].into_iter().for_each(|took_ms| spell.cycles.enter(took_ms, Some(1000)));
     let rules = rules();
     let by = rules.measure(&rules.machines[0], Counting::Read, at(60_000), Some(&latest));
+    let by = Measure { cycles: &[spell], ..by };
     measured(&book, at(0), at(60_000), &by).unwrap()
 }
 
@@ -760,6 +765,16 @@ fn a_report() {
                 }
               },
               "parts_bounds": null,
+              "cycle_ms": {
+                "n": 5,
+                "ideal": 1000,
+                "min": 1000,
+                "median": 1003,
+                "p95": 1607,
+                "mean": 1140,
+                "slow": 1,
+                "slow_lost": 600
+              },
               "kpi": {
                 "availability": 0.6666666666666666,
                 "performance": 0.7,
