@@ -258,7 +258,7 @@ impl Shop {
             Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
             Input::Command { machine, command, past } => {
                 let rules = desk.rules;
-                let command = &command.on(&desk.known.wall);
+                let command = &command.on(&desk.known.wall, now);
                 let index = rules.machines.iter().position(|rules| rules.id == machine);
                 let verdict = match index {
                     Some(index) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),

@@ -5,7 +5,12 @@
 use andon::{
     books::window::{self, sum},
     config::load_text,
-    event::{Event, Stamp, Told, shift, stop, window::Window},
+    event::{
+        Event, Stamp, Told,
+        command::{Command, Wish},
+        shift, stop,
+        window::Window,
+    },
     shop::{Input, Known, Marks, Rules, Shop, Turn},
     signal::{Observation, PointIx, Reading, Value as Seen},
     wire::{MachineNames, Names, envelope},
@@ -68,6 +73,9 @@ total = "plc.total"
 debounce = "1s"
 short_stop = "20s"
 no_data = "30s"
+[[reason]]
+code = "mech.jam"
+class = "failure"
 {shifts}"#
     );
     let (plan, _) = load_text("andon.toml", &text)
@@ -273,6 +281,30 @@ fn a_stop_that_waits_for_planned_hours_begins_when_the_clock_is_set_into_them() 
     );
     assert_eq!((ms(closed, "duration_ms"), ms(closed, "clock_adjust_ms")), (62_500, 0));
     is_exact(&world).unwrap();
+}
+
+#[test]
+fn what_people_say_of_a_time_is_said_by_the_wall_clock() {
+    for step_s in [3600, -3600] {
+        let mut world = World::new("");
+        world.looks(true, 60);
+        (0..24).for_each(|_| world.look(None));
+        world.looks(true, 60);
+        world.set_clock(step_s * 1000);
+        world.looks(true, 60);
+        // Nobody looked from 05:55:57.5 to 05:58:02.5.
+        let at = |second: i64| START.plus(second * 1000);
+        let wish = Wish::Claim { from: at(70), to: at(130), code: "mech.jam".to_owned() };
+        let (command_id, by) = ("c-1".to_owned(), "mes".to_owned());
+        let command = Command { command_id, by, comment: None, at: at(240 + step_s), wish };
+        world.turn(Input::Command { machine: "press-7", command: &command, past: None });
+        let closed = world.of("downtime.closed");
+        assert_eq!(closed.len(), 1, "{step_s}");
+        assert_eq!((time(&closed[0], "started_at"), time(&closed[0], "ended_at")), (at(70).ms(), at(130).ms()));
+        assert_eq!((ms(&closed[0], "duration_ms"), ms(&closed[0], "clock_adjust_ms")), (60_000, 0));
+        assert_eq!(time(&closed[0]["change"], "at"), at(240 + step_s).ms());
+        is_exact(&world).unwrap();
+    }
 }
 
 #[test]

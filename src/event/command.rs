@@ -79,8 +79,8 @@ pub enum Scrap {
 impl Command {
     /// The same on the timeline.
     #[must_use]
-    pub fn on(&self, wall: &Wall) -> Command {
-        let instant = |shown| wall.instant(shown);
+    pub fn on(&self, wall: &Wall, now: Stamp) -> Command {
+        let instant = |shown| wall.instant(shown, now);
         let wish = match self.wish.clone() {
             Wish::Split { downtime_id, at, code, code_after } => {
                 Wish::Split { downtime_id, at: instant(at), code, code_after }

@@ -147,18 +147,23 @@ impl Wall {
         (step, step)
     }
 
-    /// The last instant at which the wall clock showed this time; of one that it never showed, the step that left it out.
-    pub fn instant(&self, shown: Stamp) -> Stamp {
-        let eras = self.eras.iter().rev().copied().chain([FIRST]);
-        let mut end = Stamp::MAX;
-        for era in eras {
+    /// The last instant up to `now` at which the wall clock showed this time; of one that it left out, the step that did; of
+    /// one to come, when it will show it.
+    pub fn instant(&self, shown: Stamp, now: Stamp) -> Stamp {
+        let to_come = moved(shown, -self.last().offset_ms);
+        let mut next: Option<&Era> = None;
+        for era in self.eras.iter().rev().chain([&FIRST]) {
             let at = moved(shown, -era.offset_ms);
-            if at >= era.at {
-                return at.min(end);
+            let found = match next.filter(|step| at >= step.at) {
+                Some(step) => (moved(step.at, step.offset_ms) > shown).then_some(step.at),
+                None => Some(at),
+            };
+            if let Some(found) = found.filter(|found| at >= era.at && *found <= now) {
+                return found;
             }
-            end = era.at;
+            next = Some(era);
         }
-        shown
+        to_come
     }
 
     fn last(&self) -> Era {
@@ -219,7 +224,7 @@ mod tests {
         assert_eq!(wall.times(at(90), at(120)), [(at(90), at(100))]);
         assert_eq!(wall.times(at(90), at(160)), [(at(90), at(110))]);
         assert_eq!((wall.times(at(110), at(140)), wall.hull(at(110), at(140))), (Vec::new(), (at(100), at(100))));
-        assert_eq!([99, 100, 149, 150].map(|second| wall.instant(at(second))), [99, 100, 100, 100].map(at));
+        assert_eq!([99, 100, 149, 150].map(|second| wall.instant(at(second), at(999))), [99, 100, 100, 100].map(at));
     }
 
     #[test]
@@ -229,7 +234,15 @@ mod tests {
         assert_eq!(wall.times(at(40), at(60)), [(at(40), at(60)), (at(100), at(110))]);
         assert_eq!(wall.times(at(40), at(200)), [(at(40), at(250))]);
         assert_eq!(wall.hull(at(40), at(60)), (at(40), at(110)));
-        assert_eq!([49, 50, 99, 100].map(|second| wall.instant(at(second))), [49, 100, 149, 150].map(at));
+        assert_eq!([49, 50, 99, 100].map(|second| wall.instant(at(second), at(999))), [49, 100, 149, 150].map(at));
+    }
+
+    #[test]
+    fn of_a_time_that_comes_twice_the_one_that_was_is_meant() {
+        let wall = wall(&[(100, -50)]);
+        assert_eq!(wall.instant(at(90), at(120)), at(90));
+        assert_eq!(wall.instant(at(90), at(140)), at(140));
+        assert_eq!(wall.instant(at(300), at(120)), at(350));
     }
 
     #[test]
