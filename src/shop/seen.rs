@@ -305,7 +305,7 @@ impl Seen {
             self.watch_making(rules, &mut inbox, at);
         }
         let was_blind = self.watch.is_blind();
-        let last_look = self.parts.last_look();
+        let (last_look, before) = (self.parts.last_look(), *self.parts.counts());
         inbox.flags.iter().for_each(|(of, flag)| self.parts.see_flag(*of, *flag, at));
         let look = self.parts.see(desk, rules, &inbox.raws, at);
 
@@ -348,7 +348,9 @@ impl Seen {
         self.open_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
         self.part_if_due(desk, rules, self.watch.horizon(at));
-        self.state_if_due(desk, rules, at);
+        // A part belongs to the sample that first shows it: at the very end of a shift to the next one.
+        let counts = if is_last { *self.parts.counts() } else { before };
+        self.state_if_due(desk, rules, at, &counts);
     }
 
     /// Time went by: first an edge of the calendar, then what the machine itself waits for.
@@ -369,7 +371,8 @@ impl Seen {
         self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
-        self.state_if_due(desk, rules, now);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
     }
 
     /// The gateway begins at `now`: the edges of the calendar since `since` went by unseen, and are made up for.
@@ -416,17 +419,19 @@ impl Seen {
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, now);
         self.final_at = statement::final_at(desk, rules);
-        self.state_if_due(desk, rules, now);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
     }
 
     /// States a shift (or day) that is over, once it is certain what the machine did until its end.
-    fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+    fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp, counts: &Counts) {
         if self.next_statement.min(self.final_at) > now {
             return;
         }
         while self.next_statement <= now && (self.watch.is_blind() || self.watch.horizon(now) >= self.next_statement) {
             let end = self.next_statement;
-            statement::end(desk, rules, self.parts.counting(), self.parts.counts(), end);
+            let counts = if end == now { counts } else { self.parts.counts() };
+            statement::end(desk, rules, self.parts.counting(), counts, end);
             self.next_statement = rules.calendar.next_end(end);
             self.stated_to = end;
         }
@@ -498,7 +503,8 @@ impl Seen {
         self.open_if_due(desk, rules, now);
         self.refresh_parting(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
-        self.state_if_due(desk, rules, now);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
     }
 
     /// When a tick could change something.

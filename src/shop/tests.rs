@@ -890,6 +890,38 @@ fn a_signal_that_flaps_all_day_makes_no_look_slower() {
 }
 
 #[test]
+fn a_part_that_shows_at_the_very_end_of_a_shift_belongs_to_the_next_one() {
+    use crate::books::calendar::{On, Shift, Weekday};
+    let days = vec![Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+    let shift = Shift {
+        id: "early".to_owned(),
+        on: On::Days { days, from: None, until: None },
+        start: "05:00".parse().unwrap(),
+        end: "06:00:10".parse().unwrap(),
+        breaks: Vec::new(),
+    };
+    let calendar = Calendar::new(TimeZone::UTC, Time::midnight()).planned(vec![shift], Vec::new(), Vec::new());
+    let machine = MachineRules { calendar: Arc::new(calendar), ..press() };
+    let strip = Strip::new(machine, "run    ████████████████\ntotal  1111111111111111\nreject 0").play();
+    let stated: Vec<_> = strip
+        .told
+        .iter()
+        .filter_map(|told| match &told.event {
+            Event::Shift(stated) => Some(stated),
+            _ => None,
+        })
+        .collect();
+    let [stated] = stated.as_slice() else { panic!("one statement: {stated:?}") };
+    let latest = *strip.shop.machines().next().unwrap().counts();
+    let rules = strip.shop.rules();
+    let by = rules.measure(&rules.machines[0], Counting::Read, strip.shop.now(), Some(&latest));
+    let reported = window(&strip.book, START, START.plus(10_000), &by).unwrap();
+    assert_eq!(stated.window.counts, reported.counts);
+    assert_eq!(stated.window.counts.outside_total, 0, "what came later is outside, but not in here");
+    assert!(latest.total > reported.counts.total);
+}
+
+#[test]
 fn an_open_stop_finishes_under_the_threshold_it_began_with() {
     let mut strip = Strip::new(press(), "run ████_________████");
     strip.play_until(7);
