@@ -16,7 +16,7 @@ use crate::{
         rules::{Counters, MachineRules},
     },
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Kinds of windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -66,6 +66,8 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
+    /// How often each shift (or day) was stated, by its id.
+    stated: BTreeMap<String, u64>,
     /// When its last event was made.
     told_at: Stamp,
     /// The counts as seen last, in marks or told by the last event.
@@ -94,6 +96,9 @@ impl Figures {
         if let Some(index) = index {
             let page = &mut self.books[index];
             page.book.apply(&told.event);
+            if let Event::Shift(stated) = &told.event {
+                page.stated.insert(stated.id.clone(), stated.revision);
+            }
             page.told_at = told.recorded;
             page.latest = page.book.readings.last().map(|reading| reading.counts);
         }
@@ -160,7 +165,8 @@ impl Figures {
                 Kind::All => window::window(&page.book, period.from, period.to, &by)?,
                 _ => window::period(&page.book, &period, &by)?,
             };
-            Some(Figure::of_machine(machine, word, period.id, window))
+            let revision = page.stated.get(&period.id).copied().unwrap_or(1);
+            Some(Figure { revision, ..Figure::of_machine(machine, word, period.id, window) })
         }));
         if kind == Kind::Order {
             into.extend(self.orders(machine, page, (from, to), &by));
