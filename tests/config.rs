@@ -1746,12 +1746,15 @@ fn tabs_and_umlauts_keep_the_marks_in_place() {
 
 #[test]
 fn a_loss_counts_somewhere() {
-    added("[oee]\nfailure = \"none\"", &expect![[r#"
+    added(
+        "[oee]\nfailure = \"none\"",
+        &expect![[r#"
         andon.toml:22:11: a loss counts somewhere: only a [[reason]] can say that there was no stop at all
           22 | failure = "none"
              |           ^^^^^^
         hint: availability, performance or excluded
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
