@@ -249,9 +249,9 @@ mod tests {
     fn after_a_boot_the_wall_clock_says_how_long_it_was_away_but_that_was_no_less_than_since_the_boot() {
         let another = Anchor { boot: "another".to_owned(), boot_ms: 1, at: Stamp::from_ms(1) };
         let away_ms = goes_on(wall().plus(-3_600_000 - in_ms(boot_ns())), Some(&another));
-        assert!((0..5_000).contains(&(away_ms - 3_600_000 - in_ms(boot_ns()))), "{away_ms}");
+        assert!((away_ms - 3_600_000 - in_ms(boot_ns())).abs() < 5_000, "{away_ms}");
         let away_ms = goes_on(wall().plus(3_600_000), Some(&another));
-        assert!((0..5_000).contains(&(in_ms(boot_ns()) - away_ms)), "{away_ms}");
+        assert!((in_ms(boot_ns()) - away_ms).abs() < 5_000, "{away_ms}");
     }
 
     #[test]
