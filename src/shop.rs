@@ -262,10 +262,7 @@ impl Shop {
                 let index = rules.machines.iter().position(|rules| rules.id == machine);
                 let verdict = match index {
                     Some(index) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
-                    None => Err(Refusal {
-                        code: "unknown_machine".to_owned(),
-                        text: format!("there is no machine {machine}"),
-                    }),
+                    None => Err(Refusal::new("unknown_machine", format!("there is no machine {machine}"))),
                 };
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
                 reply = Some(Reply { command_id, verb, verdict });

@@ -111,6 +111,13 @@ pub struct Refusal {
     pub text: String,
 }
 
+impl Refusal {
+    /// For programs, for people.
+    pub fn new(code: &str, text: String) -> Refusal {
+        Refusal { code: code.to_owned(), text }
+    }
+}
+
 /// The answer to a command: what it is about and its revision now, or why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {

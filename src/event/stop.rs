@@ -4,6 +4,9 @@ use super::{Stamp, part};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Who says what nobody else does.
+pub const PLC: &str = "plc";
+
 /// What a machine is in at an instant; exactly one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -247,6 +250,11 @@ impl Stop {
     /// It was declared by a person, in time that nobody saw.
     pub fn is_declared(&self) -> bool {
         self.observed.is_none()
+    }
+
+    /// Its time is another's or nobody's for good: it was merged, or what was declared was taken back.
+    pub fn is_gone(&self) -> bool {
+        self.merged_into.is_some() || (self.is_declared() && self.is_void())
     }
 
     /// It turned out to be none: it has no length.

@@ -54,7 +54,7 @@ impl Pictures {
                 machine: machine.rules.id.clone(),
                 change: Change::Updated,
                 at: now,
-                by: "plc".to_owned(),
+                by: stop::PLC.to_owned(),
                 why: None,
                 command_id: None,
                 stop: stop.clone(),

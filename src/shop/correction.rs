@@ -3,12 +3,7 @@
 //! A correction never changes what the machine itself showed. It is decided on a page: the machine's book as far as it is
 //! remembered, or what was fetched of an older day. Every statement that it reaches into is told again.
 
-use super::{
-    Desk,
-    known::Stated,
-    rules::{MachineRules, ReasonRule},
-    statement, stop,
-};
+use super::{Desk, known::Stated, rules::MachineRules, statement, stop};
 use crate::{
     books::{Book, Counting},
     event::{
@@ -101,7 +96,7 @@ impl Correction<'_, '_> {
             flags: Vec::new(),
             ..whole.clone()
         };
-        second.downtime = Some(Numbered { number: self.next_number(), revision: 0 });
+        second.downtime = Some(Numbered { number: stop::next_number(self.desk, self.rules), revision: 0 });
         first.ended_at = Some(at);
         stop::place(self.desk, self.rules, &mut second);
         if code.is_some() {
@@ -148,8 +143,7 @@ impl Correction<'_, '_> {
             return refuse("not_unknown", format!("from {from} to {to} is not unknown throughout"));
         }
         // A stop that turned out to be none may become one again.
-        let is_gone = |stop: &Stop| stop.merged_into.is_some() || (stop.is_declared() && stop.is_void());
-        let spans = |stop: &&Stop| stop.from < to && stop.ended_at.is_none_or(|ended| ended > from) && !is_gone(stop);
+        let spans = |stop: &&Stop| stop.from < to && stop.ended_at.is_none_or(|ended| ended > from) && !stop.is_gone();
         if let Some(stop) = self.page.stops.iter().find(spans) {
             let number =
                 stop.downtime.map_or("a stop".to_owned(), |downtime| format!("{}/{}", self.rules.id, downtime.number));
@@ -158,7 +152,7 @@ impl Correction<'_, '_> {
         let downtime_id = self.desk.mint(Role::Stop, from);
         let mut stop = Stop {
             stop_id: downtime_id,
-            downtime: Some(Numbered { number: self.next_number(), revision: 0 }),
+            downtime: Some(Numbered { number: stop::next_number(self.desk, self.rules), revision: 0 }),
             from,
             started_at: self.rules.calendar.planned_from(from).unwrap_or(from),
             ended_at: Some(to),
@@ -189,14 +183,11 @@ impl Correction<'_, '_> {
         }
     }
 
-    fn next_number(&self) -> u64 {
-        self.desk.known.machines.get(&self.rules.id).map_or(0, |machine| machine.last_number) + 1
-    }
-
     fn give(&self, stop: &mut Stop, code: Option<&str>) -> Result<(), Refusal> {
         stop.reason = match code {
             Some(code) => {
-                let rule = reason(self.desk, code)?;
+                let unknown = || Refusal::new("unknown_reason", format!("there is no [[reason]] {code}"));
+                let rule = self.desk.rules.reason(code).ok_or_else(unknown)?;
                 let (by, at) = (self.command.by.clone(), self.command.at);
                 Some(Reason { code: rule.code.clone(), text: rule.text.clone(), by, at })
             }
@@ -263,15 +254,8 @@ impl Correction<'_, '_> {
     }
 }
 
-fn reason<'a>(desk: &Desk<'a>, code: &str) -> Result<&'a ReasonRule, Refusal> {
-    match desk.rules.reasons.iter().find(|reason| reason.code == code) {
-        Some(rule) => Ok(rule),
-        None => refuse("unknown_reason", format!("there is no [[reason]] {code}")),
-    }
-}
-
 fn refuse<T>(code: &str, text: String) -> Result<T, Refusal> {
-    Err(Refusal { code: code.to_owned(), text })
+    Err(Refusal::new(code, text))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{
         cycle::Spell,
         order::{self, Change, Order},
         part::{Counts, Raw},
+        stop::PLC,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub fn switch(desk: &mut Desk<'_>, rules: &MachineRules, around: &stop::Around, 
         change,
         at: switch.at,
         decided: now,
-        by: "plc".to_owned(),
+        by: PLC.to_owned(),
         order,
         from,
         window,

@@ -453,9 +453,9 @@ impl Parts {
         (quantity, kind): (i64, Scrap),
         past: Option<&Past>,
     ) -> Result<(), Refusal> {
-        let refuse = |code: &str, text: String| Err(Refusal { code: code.to_owned(), text });
         let Some(machine) = desk.known.machines.get(&rules.id) else {
-            return refuse("nothing_counted", format!("nothing was ever counted at {}", rules.id));
+            let text = format!("nothing was ever counted at {}", rules.id);
+            return Err(Refusal::new("nothing_counted", text));
         };
         let (mut page, stated) = match past {
             Some(past) => (past.book.clone(), past.stated.clone()),
@@ -472,7 +472,7 @@ impl Parts {
         };
         if quantity == 0 || kept < quantity.abs() {
             let text = format!("{} parts are {from} in {}, not {}", kept, shift.id, quantity.abs());
-            return refuse("too_many", text);
+            return Err(Refusal::new("too_many", text));
         }
         let by = match kind {
             Scrap::Scrap => Counts { good: -quantity, reject: quantity, ..Counts::default() },

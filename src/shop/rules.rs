@@ -230,6 +230,11 @@ impl Rules {
         }
     }
 
+    /// The `[[reason]]` of a code.
+    pub fn reason(&self, code: &str) -> Option<&ReasonRule> {
+        self.reasons.iter().find(|reason| reason.code == code)
+    }
+
     /// What the windows of a machine are measured by.
     pub fn measure<'a>(
         &'a self,

@@ -446,14 +446,17 @@ impl Seen {
         if rules.order.is_none() && rules.product.is_none() {
             return;
         }
-        let shown = self.making.shown().map(|(making, _)| making.clone()).unwrap_or_default();
         let (order, product) = (inbox.order.take(), inbox.product.take());
         if order.is_none() && product.is_none() {
             return;
         }
-        let making =
-            Making { order: order.unwrap_or(shown.order.clone()), product: product.unwrap_or(shown.product.clone()) };
-        if making != shown || self.making.shown().is_none() {
+        let shown = self.making.shown().map(|(making, _)| making);
+        let of = |now: Option<Option<String>>, shown: Option<&Option<String>>| now.or(shown.cloned()).flatten();
+        let making = Making {
+            order: of(order, shown.map(|shown| &shown.order)),
+            product: of(product, shown.map(|shown| &shown.product)),
+        };
+        if shown != Some(&making) {
             self.before_switch = Some((*self.parts.counts(), self.parts.raw()));
             self.parts.cut();
         }
@@ -685,14 +688,13 @@ impl Seen {
         if !look.is_timely() {
             return;
         }
-        let making = |of: Option<&(Making, Stamp)>| of.map(|(making, _)| making.clone());
         let machine = desk.known.machines.get(&rules.id).filter(|machine| machine.current.is_some_and(runs));
         let is_plain = look.is_clear()
             && !came_unseen
             && !self.watch.is_stopping()
             && self.watch.horizon(at) >= at.plus(-rules.poll_ms.saturating_mul(3) / 2)
             && self.hours != Hours::Unscheduled
-            && making(self.making.shown()) == making(self.making.settled());
+            && self.making.is_settled();
         match machine.filter(|_| is_plain) {
             Some(machine) => self.parts.time(look.parts, ideal(rules, machine), at),
             None => self.parts.lift(),

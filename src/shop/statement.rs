@@ -12,20 +12,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The figures of `[span.0, span.1)`, as known at `as_of`, when the counts were `counts`.
-pub fn measure(
-    desk: &Desk<'_>,
-    rules: &MachineRules,
-    counting: Counting,
-    counts: &Counts,
-    as_of: Stamp,
-    span: (Stamp, Stamp),
-) -> Option<Window> {
-    let machine = desk.known.machines.get(&rules.id)?;
-    let by = desk.rules.measure(rules, counting, as_of, Some(counts));
-    window::window(&machine.book, span.0, span.1, &by)
-}
-
 /// The figures of a period of the calendar, as known now.
 pub(super) fn measure_period(
     desk: &Desk<'_>,

@@ -15,16 +15,13 @@ use crate::{
         id::Role,
         part::{Counts, Raw},
         stop::{
-            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Inferred, Numbered, Observed, Reason,
-            Split, State, StateChange, Stop,
+            Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Inferred, Numbered, Observed, PLC,
+            Reason, Split, State, StateChange, Stop,
         },
     },
     signal::motion::Edge,
 };
 use uuid::Uuid;
-
-/// Who says what nobody else does.
-const PLC: &str = "plc";
 
 /// Most faults that are listed beside the first: some PLCs show a running number where a code is expected.
 const OTHER_FAULTS: usize = 16;
@@ -193,12 +190,10 @@ pub fn signal(
     if open.class == class || (class == Class::Unassigned && open.fault.is_some()) {
         return None;
     }
-    Some(parting(rules, open, since.max(current.moved), Cause::Signal(class)))
-}
-
-/// When and where `cause`, since `at`, splits the open stop: once its second part is a downtime of its own.
-pub fn parting(rules: &MachineRules, open: &Stop, at: Stamp, cause: Cause) -> Parting {
-    Parting { at, due: rules.calendar.after_planned(at, open.short_stop_ms.max(1)), cause }
+    // Once the second part is a downtime of its own.
+    let at = since.max(current.moved);
+    let due = rules.calendar.after_planned(at, open.short_stop_ms.max(1));
+    Some(Parting { at, due, cause: Cause::Signal(class) })
 }
 
 /// When the open downtime has lasted so long that it is split.
@@ -249,8 +244,7 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
         ..first.clone()
     };
     place(desk, rules, &mut second);
-    let last = desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number);
-    second.downtime = Some(Numbered { number: last + 1, revision: 1 });
+    second.downtime = Some(Numbered { number: next_number(desk, rules), revision: 1 });
     judge(desk, rules, &mut second);
     second = measured(desk, rules, second, until);
     first = measured(desk, rules, first, at);
@@ -303,6 +297,11 @@ fn tell_again(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: 
     }
 }
 
+/// Gap-free per machine.
+pub(super) fn next_number(desk: &Desk<'_>, rules: &MachineRules) -> u64 {
+    desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number) + 1
+}
+
 fn number(
     desk: &mut Desk<'_>,
     rules: &MachineRules,
@@ -312,8 +311,7 @@ fn number(
     until: Stamp,
 ) -> Stop {
     let mut stop = measured(desk, rules, stop, until);
-    let last = desk.known.machines.get(&rules.id).map_or(0, |machine| machine.last_number);
-    stop.downtime = Some(Numbered { number: last + 1, revision: 1 });
+    stop.downtime = Some(Numbered { number: next_number(desk, rules), revision: 1 });
     place(desk, rules, &mut stop);
     judge(desk, rules, &mut stop);
     if current.going == Going::Still {
@@ -449,7 +447,7 @@ pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Arou
 pub(super) fn judge(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
     let fault = stop.fault.as_ref().map(|fault| fault.code);
     let given = stop.reason.as_ref().filter(|given| given.by != PLC);
-    let given = given.and_then(|given| desk.rules.reasons.iter().find(|reason| reason.code == given.code));
+    let given = given.and_then(|given| desk.rules.reason(&given.code));
     let reason = given.or(reason_of(desk, rules, fault));
     if let (None, Some(reason)) = (&stop.reason, reason) {
         let text = reason.text.clone();

@@ -34,6 +34,11 @@ impl<T: Clone + PartialEq> Mode<T> {
         self.settled.as_ref()
     }
 
+    /// Nothing else than what is settled was shown.
+    pub fn is_settled(&self) -> bool {
+        self.candidate.is_none()
+    }
+
     /// What the last look showed.
     pub fn shown(&self) -> Option<&(T, Stamp)> {
         self.candidate.as_ref().or(self.settled.as_ref())

@@ -1,14 +1,11 @@
 //! `andon.order.{started,ended}.v1`
 
-use super::state::CountsData;
+use super::{state::CountsData, window::States};
 use crate::{
-    event::{
-        order::{Change, Event},
-        stop::State,
-    },
+    event::order::{Change, Event},
     wire::{About, Time},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 use uuid::Uuid;
 
 #[derive(Serialize)]
@@ -26,25 +23,13 @@ struct Data<'a> {
     unit: Option<&'a str>,
     counts: Option<CountsData>,
     r#yield: Option<i64>,
-    time_ms: Option<Times<'a>>,
+    time_ms: Option<States<'a>>,
     downtimes: Vec<Uuid>,
     operators: [(); 0],
     process: [(); 0],
     from: Time,
     to: Option<Time>,
     r#final: bool,
-}
-
-struct Times<'a>(&'a [i64; 8]);
-
-impl Serialize for Times<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
-        for state in State::ALL {
-            map.serialize_entry(state.word(), &self.0[state as usize])?;
-        }
-        map.end()
-    }
 }
 
 /// The `data` of the event: the order, and once it is over what was made and lost under it.
@@ -64,7 +49,7 @@ pub fn data<'a>(about: About<'a>, event: &'a Event) -> impl Serialize + 'a {
         unit: None,
         counts: window.map(|window| (&window.counts).into()),
         r#yield: window.map(|window| window.counts.good),
-        time_ms: window.map(|window| Times(&window.time_ms)),
+        time_ms: window.map(|window| States(&window.time_ms)),
         downtimes: window.into_iter().flat_map(|window| &window.downtimes).map(|share| share.downtime_id).collect(),
         operators: [],
         process: [],

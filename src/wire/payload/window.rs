@@ -66,13 +66,14 @@ pub struct Data<'a> {
     downtimes: Vec<ShareData<'a>>,
 }
 
-struct States<'a>(&'a Window);
+/// Time by state.
+pub(super) struct States<'a>(pub(super) &'a [i64; 8]);
 
 impl Serialize for States<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(State::ALL.len()))?;
         for state in State::ALL {
-            map.serialize_entry(state.word(), &self.0.time_in(state))?;
+            map.serialize_entry(state.word(), &self.0[state as usize])?;
         }
         map.end()
     }
@@ -162,7 +163,7 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
         to: Time(of.to),
         r#final: of.is_final,
         revision,
-        time_ms: States(of),
+        time_ms: States(&of.time_ms),
         calendar_ms: of.calendar_ms,
         clock_adjust_ms: of.clock_adjust_ms,
         planned_ms: of.planned_ms,
