@@ -327,7 +327,7 @@ fn bounds(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<Bound
 }
 
 /// Makes the ratios of what was added up.
-fn judge(window: &mut Window, convention: Convention) {
+pub fn judge(window: &mut Window, convention: Convention) {
     let unknown_ms = window.time_in(State::Unknown);
     let inside = window.counts.total - window.counts.outside_total;
     let inside_good = window.counts.good - window.counts.outside_good;

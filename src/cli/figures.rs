@@ -10,13 +10,14 @@ pub(super) use sheet::{AsOf, Figure, Sheet};
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
     event::{Stamp, Told, part::Counts, window::Window},
+    io::journal::history::Stated,
     shop::{
-        Marks, Rules, Shop,
+        Known, Marks, Rules, Shop,
         part::Parts,
         rules::{Counters, MachineRules},
     },
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Kinds of windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -66,8 +67,10 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
-    /// When its last event was made.
-    told_at: Stamp,
+    /// Windows that are kept, of the kind that is asked for.
+    stated: Vec<Stated>,
+    /// The last event that told its counts.
+    counted: u64,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
     /// As seen last; `None` where no mark tells.
@@ -87,8 +90,22 @@ impl Figures {
         if let Some(index) = index {
             let page = &mut self.books[index];
             page.book.apply(&told.event);
-            page.told_at = told.recorded;
+            page.counted = told.sequence;
             page.latest = page.book.readings.last().map(|reading| reading.counts);
+        }
+    }
+
+    /// Goes on from what is kept: of each machine its windows and the book that the others are counted from, which
+    /// reaches up to what is known.
+    pub(super) fn resume(&mut self, known: &Known, mut kept: BTreeMap<String, (Vec<Stated>, Book)>) {
+        self.as_of = AsOf { sequence: known.last_sequence(), at: self.as_of.at.max(known.at) };
+        for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
+            if let Some((stated, book)) = kept.remove(&rules.id) {
+                let told = known.machines.get(&rules.id).and_then(|machine| machine.told.as_ref());
+                page.counted = told.map_or(0, |told| told.sequence);
+                page.latest = told.map(|told| told.counts);
+                (page.stated, page.book) = (stated, book);
+            }
         }
     }
 
@@ -96,7 +113,7 @@ impl Figures {
     pub(super) fn mark(&mut self, marks: &Marks) {
         self.as_of.at = self.as_of.at.max(marks.at);
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
-            if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
+            if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.sequence >= page.counted) {
                 page.latest = Some(mark.parts.counts);
                 page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
             }
@@ -127,7 +144,8 @@ impl Figures {
     }
 
     fn windows(&self, kind: Kind, machine: &MachineRules, page: &Page, range: (Stamp, Stamp), into: &mut Vec<Figure>) {
-        let Some(begins) = page.book.begins() else { return };
+        let first = page.stated.first().map(|stated| stated.from);
+        let Some(begins) = page.book.begins().into_iter().chain(first).min() else { return };
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
@@ -143,7 +161,16 @@ impl Figures {
         };
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of.at, page.latest.as_ref());
-        into.extend(periods.into_iter().filter_map(|period| {
+        into.extend(page.stated.iter().filter(|stated| stated.from < to && from < stated.to).map(|stated| {
+            // What is not final may meanwhile be known better.
+            let counted = || window::window(&page.book, stated.from, stated.to, &by);
+            let window = if stated.window.is_final { None } else { counted() };
+            let window = window.unwrap_or_else(|| stated.window.clone());
+            Figure { revision: stated.revision, ..Figure::of_machine(machine, word, stated.id.clone(), window) }
+        }));
+        let last = page.stated.last();
+        let is_new = |period: &Period| last.is_none_or(|last| last.to < period.to && last.id != period.id);
+        into.extend(periods.into_iter().filter(is_new).filter_map(|period| {
             let window = window::window(&page.book, period.from, period.to, &by)?;
             Some(Figure::of_machine(machine, word, period.id, window))
         }));
