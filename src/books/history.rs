@@ -356,7 +356,9 @@ fn raw(event: &Event) -> Option<&Raw> {
 /// Since when an event makes figures others; `MAX`: it makes none. Windows that end later may have changed.
 pub fn touched(book: &Book, event: &Event) -> Stamp {
     let stop_from = |stop: &Stop| {
-        let known = book.stops.iter().rev().find(|known| known.downtime_id() == stop.downtime_id());
+        // Among those only that begin no earlier, as the book does.
+        let mut no_earlier = book.stops.iter().rev().take_while(|known| known.from >= stop.from);
+        let known = no_earlier.find(|known| known.downtime_id() == stop.downtime_id());
         if known.is_some_and(|known| essence(known) == essence(stop)) { Stamp::MAX } else { stop.from }
     };
     match event {
