@@ -58,9 +58,9 @@ fn main() {
     }
     for (what, words) in cases {
         let (ms, out) = best(folder.path(), &words);
-        let windows = match words.last().unwrap() {
-            &"json" => out.matches("\"final\":").count(),
-            &"csv" => out.lines().count() - 1,
+        let windows = match *words.last().unwrap() {
+            "json" => out.matches("\"final\":").count(),
+            "csv" => out.lines().count() - 1,
             _ => out.lines().filter(|line| line.contains("availability ")).count(),
         };
         println!("{what:<58} {windows:>8} {:>9} {ms:>8.1}", out.len() / 1000);
