@@ -4,6 +4,7 @@
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
 pub mod command;
+pub mod cycle;
 pub mod id;
 pub mod ideal;
 pub mod notice;
@@ -12,6 +13,7 @@ pub mod part;
 pub mod shift;
 pub mod stamp;
 pub mod stop;
+pub mod wall;
 pub mod window;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use uuid::Uuid;
 
 pub use ideal::Ideal;
 pub use stamp::Stamp;
+pub use wall::Wall;
 
 /// What happened, one variant a ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +60,14 @@ impl Event {
             Event::Order(order) => order.at,
             Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
+        }
+    }
+
+    /// The event's own time by the wall clock; a step is told in the time that it leads to.
+    pub fn shown(&self, wall: &Wall) -> Stamp {
+        match self {
+            Event::Notice(notice::Event { at, clock: Some(era), .. }) => at.plus(era.offset_ms),
+            event => wall.of(event.time()),
         }
     }
 

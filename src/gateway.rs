@@ -14,13 +14,13 @@ mod status;
 use crate::{
     event::{GATEWAY_LINE, Stamp, Told, notice},
     io::{
-        clock::{Clock, wall},
+        clock::{Clock, Look, WallWatch, boot_id},
         descriptors,
         journal::{self, Committed, Envelope, History, Journal, Marks as MarksFile, Pen, Row, history::Line},
         mqtt, plc,
         systemd::Notify,
     },
-    shop::{Input, Rules, Shop},
+    shop::{Input, Marks, Rules, Shop},
     wire::{Names, envelope},
 };
 use backlog::Backlog;
@@ -28,7 +28,7 @@ use history::{Archive, Made};
 use memory::Memory;
 use picture::Pictures;
 use record::Recording;
-use remember::{changed_rules, latest_marks, recall, remember, rules_text};
+use remember::{changed_rules, latest_anchor, latest_marks, recall, remember, rules_text};
 use status::{PlcStatus, StatusBook};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -144,10 +144,15 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     };
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
-    let marks = latest_marks(start.marks.as_deref(), marks_file.read().map(|kept| kept.body).as_deref());
-    let end = known.at.max(marks.at).plus(1);
-    let behind_ms = end.since(wall());
-    let clock = Clock::start(settings.clock_speed).not_before(end);
+    let in_memory = marks_file.read().map(|kept| kept.body);
+    let marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
+    let is_first = known.last_sequence() == 0 && marks == Marks::default();
+    let (end, boot) = ((!is_first).then(|| known.at.max(marks.at).plus(1)), boot_id());
+    let anchor = latest_anchor(start.marks.as_deref(), in_memory.as_deref(), &boot);
+    let clock = Clock::resume(settings.clock_speed, end, &known.wall, anchor.as_ref());
+    let mut wall = clock.watch(&known.wall);
+    wall.ask();
+    let names = Names { wall: known.wall.clone(), ..settings.names };
     let shop = Shop::open(Arc::new(settings.rules), known, &marks);
     let recording = match &settings.record {
         Some(path) => Some(Recording::begin(path, record::columns(shop.rules(), &settings.plcs))?),
@@ -169,9 +174,9 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         trouble: None,
     };
     let will = mqtt::Will {
-        topic: settings.names.status_topic(),
-        offline: status.will(&settings.names, clock.now()),
-        online: status.body(&settings.names, "online", clock.now()),
+        topic: names.status_topic(),
+        offline: status.will(&names, clock.now()),
+        online: status.body(&names, "online", clock.now()),
     };
     let patient_beats = patient_beats(&settings.plcs, clock);
     let mut tasks = JoinSet::new();
@@ -195,9 +200,12 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
 
     let mut house = Gateway {
         clock,
+        wall,
+        boot,
+        recorded_ms: 0,
         pictures: Pictures::new(&shop),
         shop,
-        names: settings.names,
+        names,
         pen,
         held: None,
         held_since: None,
@@ -217,7 +225,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         quiet_beats: 0,
         patient_beats,
     };
-    house.open(rules_text, behind, &changed, behind_ms);
+    house.open(rules_text, behind, &changed);
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
     // The journal's thread has been told; what it could not write is an error.
     match ending.join() {
@@ -241,6 +249,11 @@ enum Passenger {
 
 struct Gateway {
     clock: Clock,
+    wall: WallWatch,
+    /// The kernel's name of this boot.
+    boot: String,
+    /// A recording is written in the time of the wall clock as it stood to the timeline at its beginning.
+    recorded_ms: i64,
     shop: Shop,
     names: Names,
     pictures: Pictures,
@@ -271,18 +284,12 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn open(&mut self, rules_text: String, lines: Vec<Line>, changed: &[String], behind_ms: i64) {
+    fn open(&mut self, rules_text: String, lines: Vec<Line>, changed: &[String]) {
         let now = self.clock.now();
         let history = History { lines, ..History::default() };
         let mut envelope = Envelope { rules: Some(rules_text), history, ..Envelope::default() };
-        let behind_s = behind_ms / 1000;
-        if behind_s > 0 {
-            warn!(behind_s, "the clock was set back: time goes on from the last event until the clock has passed it");
-            let text = format!(
-                "the clock stands {behind_s} s before the last event: time goes on from there, so stamps are so much late"
-            );
-            self.notice(None, "clock_step", notice::Severity::Warning, text, now, &mut envelope);
-        }
+        self.watch_clock(now, &mut envelope);
+        self.recorded_ms = self.names.wall.offset_ms();
         for id in changed {
             let machine = (!id.is_empty()).then(|| id.clone());
             let text =
@@ -290,7 +297,11 @@ impl Gateway {
             self.notice(machine, "rules_changed", notice::Severity::Info, text.to_owned(), now, &mut envelope);
         }
         self.clear_gone(&mut envelope);
+        let turn = self.shop.turn(Input::Tick, now);
+        self.enclose(turn.told, &mut envelope);
         self.reach(&mut envelope);
+        // From its first word on, another process of this boot can go on exactly.
+        envelope.marks = serde_json::to_string(&self.marks()).ok();
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
         self.send(envelope);
         self.notify.ready();
@@ -374,7 +385,7 @@ impl Gateway {
                 self.turn(Input::Observed(&observation), observation.at);
                 if let Some(recording) = &mut self.recording {
                     // As it was decided: never before what was decided last.
-                    observation.at = self.shop.now();
+                    observation.at = self.shop.now().plus(self.recorded_ms);
                     recording.take(observation);
                 }
             }
@@ -432,7 +443,8 @@ impl Gateway {
         if self.held.is_some() {
             return;
         }
-        let notice = notice::Event { at, machine, code: code.to_owned(), severity, text, from: None, to: None };
+        let notice =
+            notice::Event { at, machine, code: code.to_owned(), severity, text, from: None, to: None, clock: None };
         let turn = self.shop.turn(Input::Notice(&notice), at);
         self.enclose(turn.told, envelope);
     }
@@ -443,17 +455,42 @@ impl Gateway {
         if self.held.is_some() {
             return;
         }
+        let mut envelope = Envelope::default();
+        self.watch_clock(now, &mut envelope);
         let turn = self.shop.turn(input, now);
-        if turn.told.is_empty() && !turn.is_mark_due {
+        if turn.told.is_empty() && !turn.is_mark_due && envelope.rows.is_empty() {
             return;
         }
-        let mut envelope = Envelope::default();
         self.pictures.changed(&self.shop, &self.names, &turn.told, now, &mut envelope);
         self.enclose(turn.told, &mut envelope);
         if turn.is_mark_due {
-            envelope.marks = serde_json::to_string(&self.shop.marks()).ok();
+            envelope.marks = serde_json::to_string(&self.marks()).ok();
         }
         self.send(envelope);
+    }
+
+    /// Enters a step of the wall clock before anything is told in the time of that clock.
+    fn watch_clock(&mut self, now: Stamp, envelope: &mut Envelope<Passenger>) {
+        let Look { step_ms, is_synced } = self.wall.look();
+        if step_ms == 0 && is_synced == self.shop.known().wall.is_synced_now() {
+            return;
+        }
+        match (step_ms, is_synced) {
+            (0, true) => info!("the wall clock can be trusted from here on"),
+            (0, false) => warn!("the wall clock is not set yet: stamps are flagged `unsynced` until it is"),
+            _ => warn!(step_ms, "the wall clock was set: no duration changes, stamps follow it"),
+        }
+        let turn = self.shop.turn(Input::Clock { step_ms, is_synced }, now);
+        self.wall.follow(step_ms);
+        self.names.wall.clone_from(&self.shop.known().wall);
+        self.pictures.all(&self.shop, &self.names, now, envelope);
+        self.enclose(turn.told, envelope);
+        self.tell_status();
+    }
+
+    /// What must survive a crash, with what another process of this boot goes on from.
+    fn marks(&self) -> Marks {
+        Marks { anchor: Some(self.clock.anchor(&self.boot)), ..self.shop.marks() }
     }
 
     fn enclose(&mut self, told: Vec<Told>, envelope: &mut Envelope<Passenger>) {
@@ -524,7 +561,8 @@ impl Gateway {
             Err(envelope) => self.held = Some(envelope),
             Ok(()) => {
                 let (from, now) = (self.held_since.take().unwrap_or_default(), self.clock.now());
-                warn!(%from, to = %now, "the journal takes again");
+                let from = self.names.wall.of(from);
+                warn!(%from, to = %self.names.wall.of(now), "the journal takes again");
                 let text =
                     format!("the journal could take no event since {from}: what happened in between was not observed");
                 let mut envelope = Envelope::default();
@@ -560,7 +598,15 @@ impl Gateway {
         self.beats += 1;
         self.send_held();
         let now = self.clock.now();
-        if let Ok(marks) = serde_json::to_string(&self.shop.marks()) {
+        self.wall.ask();
+        if self.held.is_none() {
+            let mut envelope = Envelope::default();
+            self.watch_clock(now, &mut envelope);
+            if !envelope.rows.is_empty() {
+                self.send(envelope);
+            }
+        }
+        if let Ok(marks) = serde_json::to_string(&self.marks()) {
             self.memory.keep(marks.clone());
             // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
             if self.held.is_none() && self.status.trouble.is_none() {
@@ -608,7 +654,7 @@ impl Gateway {
         mqtt_task: &mut tokio::task::JoinHandle<()>,
         stop_mqtt: &watch::Sender<bool>,
     ) {
-        let marks = serde_json::to_string(&self.shop.marks()).ok();
+        let marks = serde_json::to_string(&self.marks()).ok();
         if let Some(marks) = &marks {
             self.memory.end(marks.clone());
         }

@@ -3,6 +3,7 @@
 //! `run`, `replay` and every test call the same [`Shop::turn`]. [`Known`] is the fold of the events told and changes only
 //! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
+pub mod clock;
 pub mod correction;
 pub mod known;
 pub mod order;
@@ -18,10 +19,12 @@ use crate::{
     event::{
         Event, Stamp, Told,
         command::{Command, Refusal, Reply},
+        cycle::Spell,
         id::{Role, mint},
         notice,
         part::Counts,
         topic_key,
+        wall::Anchor,
     },
     signal::{Observation, PointIx, motion::Edge},
 };
@@ -55,6 +58,13 @@ pub enum Input<'a> {
         /// What was fetched, where it is about days that are no longer remembered.
         past: Option<&'a Past>,
     },
+    /// The wall clock was set by `step_ms`, or is to be trusted from here on, or no longer.
+    Clock {
+        /// Wall clock after the step − before it. Milliseconds.
+        step_ms: i64,
+        /// Whether it can be trusted.
+        is_synced: bool,
+    },
 }
 
 /// What one turn gave.
@@ -76,6 +86,9 @@ pub struct Marks {
     pub at: Stamp,
     /// The last event then.
     pub sequence: u64,
+    /// Where another process of the same boot goes on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
     /// By machine id.
     pub machines: BTreeMap<String, SeenMark>,
 }
@@ -118,7 +131,7 @@ impl Desk<'_> {
             sequence,
             epoch: self.known.epoch,
             topic_sequence: self.known.topics.get(&topic).map_or(1, |last| last + 1),
-            id: mint(&self.rules.gateway, self.known.epoch, sequence, Role::Event, event.time()),
+            id: mint(&self.rules.gateway, self.known.epoch, sequence, Role::Event, event.shown(&self.known.wall)),
             topic,
             recorded: self.now,
             event,
@@ -129,7 +142,7 @@ impl Desk<'_> {
 
     /// An id for what the next event names first.
     fn mint(&self, role: Role, time: Stamp) -> uuid::Uuid {
-        mint(&self.rules.gateway, self.known.epoch, self.known.next_sequence, role, time)
+        mint(&self.rules.gateway, self.known.epoch, self.known.next_sequence, role, self.known.wall.of(time))
     }
 
     fn notice(&mut self, machine: Option<&str>, code: &str, severity: notice::Severity, text: String) {
@@ -142,6 +155,7 @@ impl Desk<'_> {
             text,
             from: None,
             to: None,
+            clock: None,
         }));
     }
 }
@@ -149,6 +163,7 @@ impl Desk<'_> {
 impl Shop {
     /// Opens with what the journal knows and the latest marks; both empty for a new gateway.
     pub fn open(rules: Arc<Rules>, known: Known, marks: &Marks) -> Shop {
+        let rules = if known.wall.is_plain() { rules } else { Arc::new(rules.on(&known.wall)) };
         let mut uses: Vec<Vec<(usize, Use)>> = Vec::new();
         let mut link = |point: PointIx, index: usize, what: Use| {
             if uses.len() <= point.0 {
@@ -243,6 +258,7 @@ impl Shop {
             Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
             Input::Command { machine, command, past } => {
                 let rules = desk.rules;
+                let command = &command.on(&desk.known.wall, now);
                 let index = rules.machines.iter().position(|rules| rules.id == machine);
                 let verdict = match index {
                     Some(index) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
@@ -254,10 +270,31 @@ impl Shop {
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
                 reply = Some(Reply { command_id, verb, verdict });
             }
+            Input::Clock { step_ms, is_synced } => clock::set(&mut desk, step_ms, is_synced),
             Input::Tick => {}
         }
         self.edges = desk.edges;
-        Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due }
+        let turn = Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due };
+        if let Input::Clock { .. } = input { self.set_clock(turn, now) } else { turn }
+    }
+
+    /// The calendars follow the wall clock; what hangs on them is looked at again.
+    fn set_clock(&mut self, turn: Turn, now: Stamp) -> Turn {
+        self.rules = Arc::new(self.rules.on(&self.known.wall));
+        let mut desk = Desk {
+            rules: &self.rules,
+            known: &mut self.known,
+            told: turn.told,
+            is_mark_due: turn.is_mark_due,
+            edges: std::mem::take(&mut self.edges),
+            now,
+        };
+        for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {
+            seen.set_clock(&mut desk, rules, now);
+            self.next_wake = self.next_wake.min(seen.next_wake(rules));
+        }
+        self.edges = desk.edges;
+        Turn { told: desk.told, is_mark_due: desk.is_mark_due, ..turn }
     }
 
     /// When the next tick is due.
@@ -284,7 +321,7 @@ impl Shop {
     pub fn marks(&self) -> Marks {
         let machines =
             self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark(rules)));
-        Marks { at: self.now, sequence: self.known.last_sequence(), machines: machines.collect() }
+        Marks { at: self.now, sequence: self.known.last_sequence(), anchor: None, machines: machines.collect() }
     }
 
     /// The machines with what was last seen of them.
@@ -311,6 +348,11 @@ impl Machine<'_> {
     /// Cumulative, as seen.
     pub fn counts(&self) -> &Counts {
         self.seen.parts.counts()
+    }
+
+    /// Cycles that were timed and are not told yet.
+    pub fn cycles(&self) -> &[Spell] {
+        self.seen.parts.cycles()
     }
 
     /// The fault code shown now, 0 for none.

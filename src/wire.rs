@@ -5,7 +5,7 @@ pub mod payload;
 pub mod sparkplug;
 pub mod topic;
 
-use crate::event::Stamp;
+use crate::event::{Stamp, Wall};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ pub struct Names {
     pub gateway: String,
     /// By machine id.
     pub machines: BTreeMap<String, MachineNames>,
+    /// The world is told the time of the wall clock.
+    pub wall: Wall,
 }
 
 /// How the MES and the CMMS name a machine.
@@ -38,9 +40,23 @@ pub struct About<'a> {
     line: Option<&'a str>,
     path: &'a str,
     asset: Option<&'a str>,
+    #[serde(skip)]
+    wall: &'a Wall,
+}
+
+impl About<'_> {
+    /// An instant as the world reads it.
+    fn time(&self, at: Stamp) -> Time {
+        Time(self.wall.of(at))
+    }
 }
 
 impl Names {
+    /// An instant as the world reads it.
+    pub fn time(&self, at: Stamp) -> Time {
+        Time(self.wall.of(at))
+    }
+
     /// Names a machine every way; `None` for the gateway itself.
     pub fn about<'a>(&'a self, machine: Option<&'a str>) -> About<'a> {
         let names = machine.and_then(|id| self.machines.get(id));
@@ -49,13 +65,14 @@ impl Names {
             line: names.map(|names| names.line.as_str()),
             path: &self.path,
             asset: names.map(|names| names.asset.as_str()),
+            wall: &self.wall,
         }
     }
 }
 
-/// A stamp as the world reads it: RFC 3339, UTC, milliseconds.
+/// A time of the wall clock as the world reads it: RFC 3339, UTC, milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Time(pub Stamp);
+pub struct Time(Stamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -608,7 +608,14 @@ fn a_clock_that_was_set_back_between_two_starts_rewrites_no_history() {
     plc.coil(0, true);
     let closed = ear.until_event("downtime.closed", is_number("press-7/2"));
     let data = &closed["data"];
-    assert!(data["ended_at"].as_str() > data["started_at"].as_str(), "{data}");
+    let at = |key: &str| data[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let ms = |key: &str| data[key].as_i64().unwrap();
+    assert_eq!(
+        at("ended_at") - at("started_at"),
+        ms("duration_ms") + ms("unknown_ms") + ms("clock_adjust_ms"),
+        "{data}"
+    );
+    assert!(ms("duration_ms") > 0 && ms("clock_adjust_ms") < -60_000, "{data}");
     daemon.stop();
     let after = place.report(&[]);
     let window = |report: &Value| report["windows"][0].clone();

@@ -412,12 +412,14 @@ impl UnitTest {
         for Oddity { name, unit, points, .. } in &oddities {
             let (server, way) = Way::to(&mut Command::new(&program), is_serial, b"");
             config += &way.line(name, "baud = 115200\nparity = \"none\"");
-            config += &way.plc(name, name, &format!("unit = {unit}\npoll = \"2s\"\ntimeout = \"{timeout_ms}ms\""));
+            // Of one pace over TCP. On a line a late reply of the one may still disturb the other, which has its number.
+            let own_ms = if is_serial { 4 * POLL_MS } else { POLL_MS };
+            let pace = |poll_ms: i64| format!("poll = \"{poll_ms}ms\"\ntimeout = \"{timeout_ms}ms\"");
+            config += &way.plc(name, name, &format!("unit = {unit}\n{}", pace(own_ms)));
             config += points;
             let neighbour = format!("{name}_good");
             let (points, held) = unit_test_data(&neighbour);
-            config +=
-                &way.plc(&neighbour, name, &format!("unit = 17\npoll = \"{POLL_MS}ms\"\ntimeout = \"{timeout_ms}ms\""));
+            config += &way.plc(&neighbour, name, &format!("unit = 17\n{}", pace(POLL_MS)));
             config += &points;
             config += &machine(
                 name,
@@ -508,6 +510,40 @@ fn libmodbus_own_test_server_misbehaves_and_no_wrong_value_comes_of_it() {
 #[test]
 fn libmodbus_own_test_server_misbehaves_on_a_serial_line_and_no_wrong_value_comes_of_it() {
     unit_test_server_is_watched(true);
+}
+
+#[tokio::test]
+async fn a_sleeping_plc_leaves_its_neighbour_of_the_same_pace_its_polls() {
+    const SETTLED_MS: i64 = 3_000;
+    const WATCHED_MS: i64 = 15_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, way) = Way::to(&mut Command::new(unit_test_server(&folder)), false, b"");
+    let Way::Tcp(port) = way else { unreachable!("it was asked for a port") };
+    // Two places of one device: it sleeps for 500 ms, and nobody else is answered meanwhile.
+    let plc = |id: &str, ix: usize, address: u16| {
+        let points = vec![(PointIx(ix), points(&[(Area::Holding, address, Kind::U16)]).remove(0).1)];
+        let (poll, timeout) = (Duration::from_millis(POLL_MS.unsigned_abs()), Duration::from_millis(200));
+        Settings { id: id.into(), unit: 17, poll, timeout, ..settings(port, points) }
+    };
+    let (out, mut words) = mpsc::channel(64);
+    let clock = Clock::start(1);
+    let from = clock.now().plus(SETTLED_MS);
+    tokio::spawn(plc::run(vec![plc("sleeper", 0, SLEEPER), plc("good", 1, UT_REGISTERS.0)], clock, out));
+    let (mut kept, mut slept) = (0, 0);
+    loop {
+        let Word::Seen(seen) = timeout(DEADLINE, words.recv()).await.unwrap().unwrap() else { continue };
+        if seen.at.since(from) > WATCHED_MS {
+            break;
+        }
+        match &seen.readings[..] {
+            [(PointIx(1), reading)] if seen.at > from => kept += i64::from(*reading == int(UT_REGISTERS.1[0].into())),
+            [(PointIx(0), Reading::Bad(_))] => slept += 1,
+            _ => {}
+        }
+    }
+    let due = WATCHED_MS / POLL_MS;
+    assert!(slept > 0, "the sleeper sleeps");
+    assert!(kept * 10 >= due * 9, "{kept} of {due}");
 }
 
 /// What pymodbus holds: every kind, in every order that it can have.

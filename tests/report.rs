@@ -511,6 +511,7 @@ fn json_of_the_site() {
                 }
               },
               "parts_bounds": null,
+              "cycle_ms": null,
               "kpi": {
                 "availability": 0.9343701168241685,
                 "performance": null,

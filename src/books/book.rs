@@ -3,12 +3,16 @@
 use super::calendar::{Calendar, Hours};
 use crate::event::{
     Event, Stamp,
+    cycle::Spell,
     order::{self, Order},
     part::{self, Bounds, Counted, Counts},
     stop::{self, CountsIn, Going, State, Stop},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// The flag of what lies, if only in part, in a time when the wall clock could not be trusted.
+pub const UNSYNCED: &str = "unsynced";
 
 /// From `from` until the next interval, the machine was `going`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +82,9 @@ pub struct Book {
     pub readings: Vec<Reading>,
     /// In order; without an order before the first.
     pub assignments: Vec<Assignment>,
+    /// Cycles that were timed, in order; none lies across an edge of an hour, a shift, a break or an order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<Spell>,
 }
 
 /// A piece of an interval inside a span.
@@ -102,8 +109,8 @@ impl Piece {
 
 impl Default for Book {
     fn default() -> Book {
-        let (intervals, stops, readings, assignments) = Default::default();
-        Book { since: Stamp::MIN, intervals, stops, readings, assignments }
+        let (intervals, stops, readings, assignments, cycles) = Default::default();
+        Book { since: Stamp::MIN, intervals, stops, readings, assignments, cycles }
     }
 }
 
@@ -140,6 +147,7 @@ impl Book {
                 }
                 let doubt = self.doubt_after(counted);
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts, doubt });
+                self.cycles.extend(counted.cycles.iter().cloned());
             }
             Event::Order(order) => {
                 let doubt = self.doubt();
@@ -170,6 +178,13 @@ impl Book {
         self.readings.drain(..first.min(self.readings.len()));
         let first = keep_from(&|index| self.assignments.get(index).map(|assignment| assignment.from));
         self.assignments.drain(..first.min(self.assignments.len()));
+        self.cycles.retain(|spell| spell.last >= before);
+    }
+
+    /// Of cycles that a mark remembers those that no event has told since.
+    pub fn untold<'a>(&self, cycles: &'a [Spell]) -> impl Iterator<Item = &'a Spell> {
+        let told_to = self.cycles.last().map(|spell| spell.last);
+        cycles.iter().filter(move |spell| told_to.is_none_or(|told_to| spell.first > told_to))
     }
 
     /// Where the parts of a stop begin that the one at `index` belongs to: however often it was split, it is one failure.
@@ -264,10 +279,15 @@ impl Book {
         starts.zip(ends).map(|((from, order), to)| (from, to, order)).filter(|(from, to, _)| from < to)
     }
 
-    /// Brings `duration_ms`, `excluded_ms`, `unknown_ms` and the shares of `stop` up to `until`.
+    /// Brings `duration_ms`, `excluded_ms`, `unknown_ms`, `clock_adjust_ms` and the shares of `stop` up to `until`.
     pub fn measure(&self, stop: &mut Stop, until: Stamp, calendar: &Calendar) {
         (stop.duration_ms, stop.excluded_ms, stop.unknown_ms) = (0, 0, 0);
         stop.shares.clear();
+        let (wall, until_or_start) = (calendar.wall(), until.max(stop.started_at));
+        stop.clock_adjust_ms = wall.adjust_ms(stop.started_at, until_or_start);
+        if !wall.is_synced(stop.started_at, until_or_start) && !stop.flags.iter().any(|flag| flag == UNSYNCED) {
+            stop.flags.push(UNSYNCED.to_owned());
+        }
         for slot in calendar.slots(stop.started_at, until) {
             if slot.hours != Hours::Planned {
                 stop.excluded_ms += slot.to.since(slot.from);

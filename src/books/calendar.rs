@@ -7,8 +7,12 @@
 //! begins by the same rule, not before the one before it has ended, and keeps its length: people rest as long as ever.
 //!
 //! A shift belongs to the local date that it starts on: that date names it, and a holiday takes the shifts that start on it.
+//!
+//! Everything here goes by the clock on the wall; [`timeline`] asks it about instants of the gateway's timeline.
 
-use crate::event::Stamp;
+mod timeline;
+
+use crate::event::{Stamp, Wall};
 use jiff::{
     ToSpan, ZonedDateTime,
     civil::{Date, DateTime, Time},
@@ -30,6 +34,9 @@ pub struct Calendar {
     shifts: Vec<Shift>,
     holidays: Vec<Holiday>,
     planned_stops: Vec<PlannedStop>,
+    /// The steps of the wall clock, as far as they are known.
+    #[serde(skip)]
+    wall: Wall,
     #[serde(skip)]
     memo: Memo,
 }
@@ -166,7 +173,8 @@ pub enum Hours {
     Unscheduled,
 }
 
-/// A span in which the calendar says one thing; it ends at the latest with its shift or day.
+/// A span of the timeline in which the calendar says one thing; it ends at the latest with its shift or day, or where the
+/// clock was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// First instant.
@@ -182,14 +190,14 @@ pub struct Slot {
 /// How far ahead planned hours are looked for: a works holiday, and then some. Milliseconds.
 const AHEAD_MS: i64 = 400 * 24 * HOUR_MS;
 
-/// One window of the calendar.
+/// One window of the calendar, by the wall clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
     /// Never depends on a clock change: local start date of a day, of a shift with its id, UTC start of an hour.
     pub id: String,
-    /// First instant.
+    /// What the wall clock shows first.
     pub from: Stamp,
-    /// First instant after.
+    /// What it shows first after.
     pub to: Stamp,
 }
 
@@ -225,7 +233,7 @@ impl Calendar {
     /// Days of `zone` that begin at `day_start`; planned around the clock.
     pub fn new(zone: TimeZone, day_start: Time) -> Calendar {
         let (shifts, holidays, planned_stops) = (Vec::new(), Vec::new(), Vec::new());
-        Calendar { zone, day_start, shifts, holidays, planned_stops, memo: Memo::default() }
+        Calendar { zone, day_start, shifts, holidays, planned_stops, wall: Wall::default(), memo: Memo::default() }
     }
 
     /// The same days with shifts, holidays and planned stops. Without a shift it is planned around the clock, and a holiday
@@ -251,18 +259,18 @@ impl Calendar {
         !self.shifts.is_empty()
     }
 
-    /// The local wall clock then, for people.
+    /// A time of the wall clock in the plant's zone, for people.
     pub fn local(&self, at: Stamp) -> String {
         self.zoned(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
-    /// The local wall clock then.
+    /// A time of the wall clock in the plant's zone.
     pub fn zoned(&self, at: Stamp) -> ZonedDateTime {
         timestamp(at).to_zoned_datetime(self.zone.clone())
     }
 
     /// The day that holds `at`.
-    pub fn day(&self, at: Stamp) -> Period {
+    fn day_shown(&self, at: Stamp) -> Period {
         let (date, from, to) = self.day_of(at);
         Period { id: date.to_string(), from, to }
     }
@@ -273,29 +281,29 @@ impl Calendar {
     }
 
     /// The hour of UTC that holds `at`.
-    pub fn hour(&self, at: Stamp) -> Period {
+    fn hour_shown(&self, at: Stamp) -> Period {
         let from = Stamp::from_ms(at.ms().div_euclid(HOUR_MS) * HOUR_MS);
         let id = timestamp(from).strftime("%Y-%m-%dT%H:%MZ").to_string();
         Period { id, from, to: from.plus(HOUR_MS) }
     }
 
     /// The days that overlap `[from, to)`, in order.
-    pub fn days(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
-        periods(from, to, |at| self.day(at))
+    fn days_shown(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        periods(from, to, |at| self.day_shown(at))
     }
 
     /// The hours that overlap `[from, to)`, in order.
-    pub fn hours(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
-        periods(from, to, |at| self.hour(at))
+    fn hours_shown(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        periods(from, to, |at| self.hour_shown(at))
     }
 
     /// The span around `at` in which the calendar says one thing.
-    pub fn slot(&self, at: Stamp) -> Slot {
+    fn slot_shown(&self, at: Stamp) -> Slot {
         self.page(at).slot(at)
     }
 
     /// The slots inside `[from, to)`, cut to it, in order and without gap.
-    pub fn slots(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Slot> + '_ {
+    fn slots_shown(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Slot> + '_ {
         let mut at = from;
         let mut page: Option<Arc<Page>> = None;
         std::iter::from_fn(move || {
@@ -312,14 +320,15 @@ impl Calendar {
     }
 
     /// The shift that holds `at`; the day where there is no shift at all.
-    pub fn shift(&self, at: Stamp) -> Option<Period> {
+    fn shift_shown(&self, at: Stamp) -> Option<Period> {
         let page = self.page(at);
         page.is_shift.then(|| page.period.clone())
     }
 
     /// The shifts that overlap `[from, to)`, in order; the days where there is no shift at all, without holidays.
-    pub fn shifts(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
-        let days = (!self.has_shifts()).then(|| self.days(from, to).filter(|day| self.turn(day.from).id.is_some()));
+    fn shifts_shown(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        let days =
+            (!self.has_shifts()).then(|| self.days_shown(from, to).filter(|day| self.turn(day.from).id.is_some()));
         let turns = self.has_shifts().then(|| {
             let first = self.date(from).saturating_sub(1.day());
             let turns = dates_from(first).flat_map(|date| self.turns(date));
@@ -332,31 +341,13 @@ impl Calendar {
     }
 
     /// The first end after `at` of a shift (or day); `MAX` if there is none for a year.
-    pub fn next_end(&self, at: Stamp) -> Stamp {
-        self.shifts(at, at.plus(AHEAD_MS)).next().map_or(Stamp::MAX, |period| period.to)
-    }
-
-    /// The first planned instant from `at` on; `None` if there is none for a year.
-    pub fn planned_from(&self, at: Stamp) -> Option<Stamp> {
-        self.slots(at, at.plus(AHEAD_MS)).find(|slot| slot.hours == Hours::Planned).map(|slot| slot.from)
-    }
-
-    /// When `ms` of planned time will have gone by since `from`; `MAX` if that is not within a year.
-    pub fn after_planned(&self, from: Stamp, ms: i64) -> Stamp {
-        let mut left_ms = ms;
-        for slot in self.slots(from, from.plus(AHEAD_MS)).filter(|slot| slot.hours == Hours::Planned) {
-            let slot_ms = slot.to.since(slot.from);
-            if left_ms <= slot_ms {
-                return slot.from.plus(left_ms);
-            }
-            left_ms -= slot_ms;
-        }
-        Stamp::MAX
+    fn next_end_shown(&self, at: Stamp) -> Stamp {
+        self.shifts_shown(at, at.plus(AHEAD_MS)).next().map_or(Stamp::MAX, |period| period.to)
     }
 
     /// The first edge after `at` of an hour, a day or a slot.
-    pub fn next_edge(&self, at: Stamp) -> Stamp {
-        self.hour(at).to.min(self.day_of(at).2).min(self.slot(at).to)
+    fn next_edge_shown(&self, at: Stamp) -> Stamp {
+        self.hour_shown(at).to.min(self.day_of(at).2).min(self.slot_shown(at).to)
     }
 
     /// The holiday that a local date is.

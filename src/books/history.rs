@@ -11,13 +11,15 @@ use super::{
     window,
 };
 use crate::event::{
-    Event, Stamp, Told,
+    Event, Stamp, Told, Wall,
+    cycle::Spell,
+    notice,
     part::{self, Raw},
     shift::{self, Kind},
     stop::{self, Going, Stop},
     window::Window,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How far back a book reaches beside its open stop and days that may still change: as far as the shop's. Milliseconds.
 const REMEMBER_MS: i64 = 27 * 3_600_000;
@@ -48,7 +50,7 @@ pub struct Figures {
     pub kind: Kind,
     /// As in reports.
     pub id: String,
-    /// The whole window, also where the gateway saw only a part of it.
+    /// The whole window, also where the gateway saw only a part of it; by the wall clock.
     pub from: Stamp,
     /// First instant after.
     pub to: Stamp,
@@ -58,7 +60,7 @@ pub struct Figures {
     pub window: Window,
 }
 
-/// A machine's day.
+/// A machine's day, or what of it lies between two steps of the wall clock; instants of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The day's.
@@ -75,6 +77,7 @@ pub struct Page {
 #[derive(Clone, Debug, Default)]
 pub struct Chronicle {
     machines: BTreeMap<String, Keeping>,
+    wall: Wall,
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +117,14 @@ struct Open {
 }
 
 impl Chronicle {
+    /// Goes on where the wall clock was set as `wall` tells.
+    pub fn follow(&mut self, wall: &Wall) {
+        self.wall.clone_from(wall);
+        for machine in self.machines.values_mut() {
+            machine.terms.calendar = Arc::new(machine.terms.calendar.on(wall));
+        }
+    }
+
     /// One more machine, of which nothing is known.
     pub fn begin(&mut self, machine: &str, terms: Terms) {
         self.resume(machine, terms, Book::default(), None, None, Vec::new());
@@ -123,12 +134,13 @@ impl Chronicle {
     pub fn resume(
         &mut self,
         machine: &str,
-        terms: Terms,
+        mut terms: Terms,
         book: Book,
         raw: Option<Raw>,
         written: Option<Written>,
         stated: Vec<Figures>,
     ) {
+        terms.calendar = Arc::new(terms.calendar.on(&self.wall));
         let (now, open, past) = (Stamp::MIN, Vec::new(), Vec::new());
         let keeping = Keeping { terms, book, raw, now, written, open, stated, is_resumed: true, past };
         self.machines.insert(machine.to_owned(), keeping);
@@ -156,15 +168,21 @@ impl Chronicle {
 
     /// What a machine's book says of a window as of then; `None` where that is nothing, or no longer in memory. And whether
     /// its parts are told: they may have been seen only.
-    pub fn count(&self, machine: &str, (from, to): (Stamp, Stamp), as_of: Stamp) -> Option<(Window, bool)> {
+    pub fn count(&self, machine: &str, period: &Period, as_of: Stamp) -> Option<(Window, bool)> {
+        let (from, to) = self.wall.hull(period.from, period.to);
         let keeping = self.machines.get(machine).filter(|keeping| keeping.book.since <= from)?;
         let counting = keeping.terms.counting(keeping.raw.as_ref());
-        let window = window::window(&keeping.book, from, to, &keeping.terms.measure(machine, counting, as_of))?;
+        let window = window::period(&keeping.book, period, &keeping.terms.measure(machine, counting, as_of))?;
         Some((window, is_settled(&keeping.book, to)))
     }
 
     /// Enters one event. Gives what is to be kept with it, all of the event's machine.
     pub fn enter(&mut self, told: &Told) -> Vec<Entry> {
+        if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
+            let mut wall = self.wall.clone();
+            wall.enter(*era);
+            self.follow(&wall);
+        }
         let Some(id) = told.event.machine() else { return Vec::new() };
         self.machines.get_mut(id).map_or_else(Vec::new, |machine| machine.enter(id, told))
     }
@@ -203,13 +221,14 @@ impl Keeping {
         }
         self.refresh_shares(id, touched, &mut entries);
         let mut open = std::mem::take(&mut self.open);
-        open.retain_mut(|open| self.write(id, &self.book, open, &mut entries));
+        open.retain_mut(|open| self.write(id, &self.book, (&self.book, self.now), open, &mut entries));
         self.open = open;
         // Whole days: a stop that goes on makes the pages of all its days others once it ends.
-        let keep = self.terms.calendar.day(self.reaches()).from;
+        let keep = self.day_begun(self.reaches()).min(self.day_begun(self.now));
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             self.book.trim(keep);
-            self.stated.retain(|stated| stated.to > keep);
+            let wall = self.terms.calendar.wall();
+            self.stated.retain(|stated| wall.hull(stated.from, stated.to).1 > keep);
         }
         entries
     }
@@ -217,8 +236,13 @@ impl Keeping {
     /// A downtime of a statement has gone on: the figures are the same, what is said of it is not.
     fn refresh_shares(&mut self, id: &str, touched: Stamp, entries: &mut Vec<Entry>) {
         let by = self.terms.measure(id, self.terms.counting(self.raw.as_ref()), self.now);
-        for stated in self.stated.iter_mut().filter(|stated| stated.to > touched && stated.from >= self.book.since) {
-            let Some(anew) = window::window(&self.book, stated.from, stated.to, &by) else { continue };
+        let is_there = |stated: &Figures| {
+            let (begun, ended) = self.terms.calendar.wall().hull(stated.from, stated.to);
+            ended > touched && begun >= self.book.since
+        };
+        for stated in self.stated.iter_mut().filter(|stated| is_there(stated)) {
+            let period = Period { id: stated.id.clone(), from: stated.from, to: stated.to };
+            let Some(anew) = window::period(&self.book, &period, &by) else { continue };
             let shares = |window: &Window| -> Vec<(uuid::Uuid, i64)> {
                 window.downtimes.iter().map(|share| (share.downtime_id, share.duration_ms)).collect()
             };
@@ -231,8 +255,14 @@ impl Keeping {
 
     /// Since when something may still change without a person.
     fn reaches(&self) -> Stamp {
-        let first = self.open.iter().map(|open| open.day.from).min().unwrap_or(Stamp::MAX);
+        let first = self.open.iter().map(|open| self.day_begun(open.day.from)).min().unwrap_or(Stamp::MAX);
         reaches(&self.book, self.now).min(first)
+    }
+
+    /// The first instant of the day that the wall clock shows then: it may have been set back into it.
+    fn day_begun(&self, at: Stamp) -> Stamp {
+        let day = self.terms.calendar.day(at);
+        self.terms.calendar.wall().hull(day.from, day.to).0
     }
 
     /// An event of a time that is no longer in memory: into the pages that were fetched for it.
@@ -241,15 +271,20 @@ impl Keeping {
         let mut missing = (touched, until.min(self.book.since));
         let mut past = std::mem::take(&mut self.past);
         past.sort_by_key(|(day, _)| day.from);
-        for (day, book) in &mut past {
-            if day.to <= touched || until < day.from {
-                continue;
-            }
+        let is_touched = |day: &Period| touched < day.to && day.from <= until;
+        for (day, book) in past.iter_mut().filter(|(day, _)| is_touched(day)) {
             if day.from <= missing.0 {
                 missing.0 = missing.0.max(day.to);
             }
             book.apply(event);
-            self.write(id, book, &mut Open { day: day.clone(), page: None, window: None }, entries);
+        }
+        // A day that the wall clock was set back into has several pages.
+        let mut whole = Book::default();
+        past.iter().for_each(|(_, book)| whole.join(book.clone()));
+        whole.since = past.first().map_or(Stamp::MAX, |(day, _)| day.from);
+        let end = past.last().map_or(Stamp::MIN, |(day, _)| day.to);
+        for (day, book) in past.iter().filter(|(day, _)| is_touched(day)) {
+            self.write(id, book, (&whole, end), &mut Open { day: day.clone(), page: None, window: None }, entries);
         }
         self.past = past;
         if missing.0 < missing.1 {
@@ -261,7 +296,7 @@ impl Keeping {
     fn ended_since(&self, since: Stamp) -> Vec<Open> {
         let (Some(begins), Some(written)) = (self.book.begins(), &self.written) else { return Vec::new() };
         let from = since.max(begins).max(self.book.since);
-        let days = self.terms.calendar.days(from, written.to).filter(|day| day.to <= written.to);
+        let days = self.terms.calendar.day_spans(from, written.to).filter(|day| day.to <= written.to);
         days.map(|day| Open { day, page: None, window: None }).collect()
     }
 
@@ -272,10 +307,11 @@ impl Keeping {
             (None, Some(begins)) => begins,
             (None, None) => return,
         };
-        let days: Vec<Period> = self.terms.calendar.days(first, self.now).filter(|day| day.to <= self.now).collect();
+        let days: Vec<Period> =
+            self.terms.calendar.day_spans(first, self.now).filter(|day| day.to <= self.now).collect();
         for day in days {
             // After a change of `day_start` the same date may end once more.
-            let is_known = self.written.as_ref().is_some_and(|written| written.id == day.id);
+            let is_known = self.written.as_ref().is_some_and(|written| written.id == day.id && day.from < written.to);
             self.written = Some(Written { id: day.id.clone(), to: day.to });
             if !is_known {
                 self.open.push(Open { day, page: None, window: None });
@@ -284,22 +320,34 @@ impl Keeping {
     }
 
     /// Writes what of a day is other than before. `false` once nothing but a later event about it can change it.
-    fn write(&self, id: &str, book: &Book, open: &mut Open, entries: &mut Vec<Entry>) -> bool {
-        let day = &open.day;
-        if day.from < book.since {
+    /// Its window is counted from a `whole` book, which reaches up to `end`.
+    fn write(
+        &self,
+        id: &str,
+        book: &Book,
+        (whole, end): (&Book, Stamp),
+        open: &mut Open,
+        entries: &mut Vec<Entry>,
+    ) -> bool {
+        let span = &open.day;
+        if span.from < book.since {
             return false;
         }
-        let body = serde_json::to_string(&cut(book, day.from, day.to)).unwrap_or_default();
+        let body = serde_json::to_string(&cut(book, span.from, span.to)).unwrap_or_default();
         let page = Some(print(body.as_bytes()));
         if open.page != page {
             open.page = page;
-            entries.push(Entry::Page(Page { id: day.id.clone(), from: day.from, to: day.to, body }));
+            entries.push(Entry::Page(Page { id: span.id.clone(), from: span.from, to: span.to, body }));
         }
         let mut is_final = true;
-        if self.states_no(day) {
+        let day = self.terms.calendar.day(span.from);
+        let (begun, ended) = self.terms.calendar.wall().hull(day.from, day.to);
+        // The wall clock may have been set back into it: then it ends once more.
+        let is_over = whole.since <= begun && ended <= end;
+        if is_over && self.states_no(&day) {
             let counting = self.terms.counting(self.raw.as_ref());
             let by = self.terms.measure(id, counting, self.now);
-            if let Some(window) = window::window(book, day.from, day.to, &by) {
+            if let Some(window) = window::period(whole, &day, &by) {
                 is_final = window.is_final;
                 let print = Some(window.print());
                 if open.window != print {
@@ -315,13 +363,13 @@ impl Keeping {
                 }
             }
         }
-        !(is_final && is_settled(book, day.to))
+        !(is_final && is_settled(book, span.to))
     }
 
     /// Days are stated where there is no shift at all, but for holidays.
     fn states_no(&self, day: &Period) -> bool {
         let calendar = &self.terms.calendar;
-        calendar.has_shifts() || calendar.shift(day.from).is_none()
+        calendar.has_shifts() || calendar.is_off(day.from)
     }
 }
 
@@ -370,7 +418,9 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
             stops.fold(if is_known { change.at } else { change.moved }, Stamp::min)
         }
         Event::Stop(stop::Event::Downtime(downtime)) => stop_from(&downtime.stop),
-        Event::Part(part::Event::Counted(counted)) => counted.to,
+        Event::Part(part::Event::Counted(counted)) => {
+            counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
+        }
         Event::Order(order) => order.at,
         Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
@@ -430,7 +480,10 @@ pub fn cut(book: &Book, from: Stamp, to: Stamp) -> Book {
     let first = book.assignments.partition_point(|assignment| assignment.from <= from).saturating_sub(1);
     let end = book.assignments.partition_point(|assignment| assignment.from < to);
     let assignments = book.assignments[first.min(end)..end].to_vec();
-    Book { since: from, intervals, stops, readings, assignments }
+
+    let within = |spell: &&Spell| from <= spell.last && spell.last < to;
+    let cycles = book.cycles.iter().filter(within).cloned().collect();
+    Book { since: from, intervals, stops, readings, assignments, cycles }
 }
 
 /// Of equal counts a book keeps more or less, by what came later and by what it has forgotten; none of it shows in figures.
@@ -476,6 +529,9 @@ impl Book {
         let begins = at(later.assignments.first().map(|assignment| assignment.from));
         self.assignments.truncate(self.assignments.partition_point(|assignment| assignment.from < begins));
         self.assignments.extend(later.assignments);
+        let begins = at(later.cycles.first().map(|spell| spell.last));
+        self.cycles.truncate(self.cycles.partition_point(|spell| spell.last < begins));
+        self.cycles.extend(later.cycles);
         let begins = at(later.stops.first().map(|stop| stop.from));
         let mut kept = self.stops.split_off(self.stops.partition_point(|stop| stop.from < begins));
         kept.retain(|stop| !later.stops.iter().any(|later| later.downtime_id() == stop.downtime_id()));

@@ -48,6 +48,7 @@ impl Terms {
             final_after_ms: self.final_after_ms,
             as_of,
             latest: None,
+            cycles: &[],
         }
     }
 

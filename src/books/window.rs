@@ -4,12 +4,13 @@
 //! effectiveness, quality ratio, NEE), oee.com and SMRP 3.x for their conventions; see docs of [`Kpi`].
 
 use super::{
-    book::{Book, Piece, Reading, state},
-    calendar::{Calendar, Hours, Slot},
+    book::{Book, Piece, Reading, UNSYNCED, state},
+    calendar::{Calendar, Hours, Period, Slot},
     loss::{Cell, Convention, Oee},
 };
 use crate::event::{
     Ideal, Stamp,
+    cycle::Spell,
     order::Order,
     part::{Bounds, Counts},
     stop::{Class, CountsIn, State, Stop},
@@ -35,6 +36,8 @@ pub struct Measure<'a> {
     pub as_of: Stamp,
     /// The counts at `as_of`, which no event has told yet.
     pub latest: Option<&'a Counts>,
+    /// Cycles up to `as_of`, of which some no event may have told yet.
+    pub cycles: &'a [Spell],
 }
 
 /// Whether a machine's parts are counted.
@@ -46,6 +49,25 @@ pub enum Counting {
     Unread,
     /// Every counter was read.
     Read,
+}
+
+/// The window of a period of the calendar: all of the book in which the wall clock showed a time of it, be it twice.
+/// `None` where that is nothing.
+pub fn period(book: &Book, of: &Period, by: &Measure<'_>) -> Option<Window> {
+    let wall = by.calendar.wall();
+    if wall.is_plain() {
+        return window(book, of.from, of.to, by);
+    }
+    let times = wall.times(of.from, of.to);
+    let known: Vec<Window> = times.iter().filter_map(|(from, to)| window(book, *from, *to, by)).collect();
+    let mut whole = sum(&known, by.oee.convention)?;
+    let ((first, _), (_, last)) = (*times.first()?, *times.last()?);
+    whole.from = if book.begins()? > first { known.first()?.from } else { of.from };
+    let known_to = times.iter().rev().find(|(from, _)| *from < by.as_of).map_or(last, |(_, to)| (*to).min(by.as_of));
+    whole.to = if last <= by.as_of { of.to } else { wall.until(known_to) };
+    whole.is_final &= last <= by.as_of;
+    whole.clock_adjust_ms = whole.to.since(whole.from) - whole.calendar_ms;
+    Some(whole)
 }
 
 /// The window `[from, to)` of a book, cut to what the book knows; `None` where that is nothing.
@@ -67,8 +89,15 @@ pub fn window(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<W
         sums.count(stop, is_counted.into_iter().any(is_failure));
     }
     let Sums { mut window, is_open, .. } = sums;
+    let cycles = book.cycles.iter().chain(book.untold(by.cycles));
+    cycles.filter(|spell| from <= spell.last && spell.last < to).for_each(|spell| window.cycles.add(&spell.cycles));
     window.parts_bounds = bounds(book, from, to, by);
     sort_losses(&mut window);
+    let wall = by.calendar.wall();
+    (window.from, window.to, window.clock_adjust_ms) = (wall.of(from), wall.of(to), wall.adjust_ms(from, to));
+    if !wall.is_synced(from, to.plus(-1)) {
+        flag(&mut window, UNSYNCED);
+    }
     window.is_final = is_over && (!is_open || is_late);
     if is_over && is_open && is_late {
         flag(&mut window, "unresolved");
@@ -105,6 +134,7 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Conven
         all.changeover_ms += one.changeover_ms;
         all.counts = all.counts.plus(&one.counts);
         one.made.iter().for_each(|made| enter_made(all, made.clone()));
+        all.cycles.add(&one.cycles);
         all.failures += one.failures;
         all.restorations += one.restorations;
         all.restoration_ms += one.restoration_ms;
@@ -192,7 +222,7 @@ impl Sums<'_> {
                 // An open short stop may still become a downtime.
                 self.is_open |= stop.ended_at.is_none() && state == State::ShortStop;
                 if stop.downtime.is_some() {
-                    enter_share(window, by.machine, stop, ms);
+                    enter_share(window, by, stop, ms);
                 }
                 stop.counts_in
             }
@@ -278,18 +308,19 @@ fn sort_losses(window: &mut Window) {
     window.losses.sort_by(|a, b| (&a.reason, a.class, a.counts_in).cmp(&(&b.reason, b.class, b.counts_in)));
 }
 
-fn enter_share(window: &mut Window, machine: &str, stop: &Stop, ms: i64) {
+fn enter_share(window: &mut Window, by: &Measure<'_>, stop: &Stop, ms: i64) {
     let Some(downtime) = stop.downtime else { return };
+    let wall = by.calendar.wall();
     match window.downtimes.last_mut().filter(|share| share.downtime_id == stop.downtime_id()) {
         Some(share) => share.duration_ms += ms,
         None => window.downtimes.push(Share {
-            machine: machine.to_owned(),
+            machine: by.machine.to_owned(),
             downtime_id: stop.downtime_id(),
             number: downtime.number,
             revision: downtime.revision,
             duration_ms: ms,
-            started_at: stop.started_at,
-            ended_at: stop.ended_at,
+            started_at: wall.of(stop.started_at),
+            ended_at: stop.ended_at.map(|ended| wall.of(ended)),
             class: stop.class,
             counts_in: stop.counts_in,
             reason: reason(stop).map(str::to_owned),

@@ -3,6 +3,7 @@
 use super::{Exit, Failure, log};
 use crate::{
     config::Plan,
+    event::Wall,
     gateway::{self, Error, Settings},
     io::{journal, systemd::Notify},
     wire::{MachineNames, Names},
@@ -56,6 +57,7 @@ pub(super) fn names(plan: &Plan) -> Names {
         path: plan.rules.path.clone(),
         gateway: plan.rules.gateway.clone(),
         machines: plan.rules.machines.iter().map(machine).collect(),
+        wall: Wall::default(),
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) use sheet::{AsOf, Figure, Sheet};
 
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
-    event::{Stamp, Told, part::Counts, window::Window},
+    event::{Event, Stamp, Told, cycle::Spell, notice, part::Counts, window::Window},
     io::journal::history::Stated,
     shop::{
         Known, Marks, Rules, Shop,
@@ -73,6 +73,8 @@ struct Page {
     counted: u64,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
+    /// Cycles up to then.
+    cycles: Vec<Spell>,
     /// As seen last; `None` where no mark tells.
     counting: Option<Counting>,
 }
@@ -86,6 +88,11 @@ impl Figures {
     /// Enters one event.
     pub(super) fn enter(&mut self, told: &Told) {
         self.as_of = AsOf { sequence: told.sequence, at: self.as_of.at.max(told.recorded) };
+        if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
+            let mut wall = self.rules.calendar.wall().clone();
+            wall.enter(*era);
+            self.rules = Arc::new(self.rules.on(&wall));
+        }
         let index = told.event.machine().and_then(|id| self.rules.machines.iter().position(|machine| machine.id == id));
         if let Some(index) = index {
             let page = &mut self.books[index];
@@ -99,6 +106,7 @@ impl Figures {
     /// reaches up to what is known.
     pub(super) fn resume(&mut self, known: &Known, mut kept: BTreeMap<String, (Vec<Stated>, Book)>) {
         self.as_of = AsOf { sequence: known.last_sequence(), at: self.as_of.at.max(known.at) };
+        self.rules = Arc::new(self.rules.on(&known.wall));
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some((stated, book)) = kept.remove(&rules.id) {
                 let told = known.machines.get(&rules.id).and_then(|machine| machine.told.as_ref());
@@ -115,6 +123,7 @@ impl Figures {
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
             if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.sequence >= page.counted) {
                 page.latest = Some(mark.parts.counts);
+                page.cycles.clone_from(&mark.parts.timed.spells);
                 page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
             }
         }
@@ -126,6 +135,7 @@ impl Figures {
         self.is_closed = true;
         for (machine, page) in shop.machines().zip(&mut self.books) {
             page.latest = Some(*machine.counts());
+            page.cycles = machine.cycles().to_vec();
             page.counting = Some(machine.counting());
         }
     }
@@ -140,12 +150,15 @@ impl Figures {
                 }
             }
         }
-        Sheet::new(self.rules.clone(), self.as_of, figures, by)
+        let as_of = AsOf { at: self.rules.calendar.wall().of(self.as_of.at), ..self.as_of };
+        Sheet::new(self.rules.clone(), as_of, figures, by)
     }
 
     fn windows(&self, kind: Kind, machine: &MachineRules, page: &Page, range: (Stamp, Stamp), into: &mut Vec<Figure>) {
-        let first = page.stated.first().map(|stated| stated.from);
+        let wall = machine.calendar.wall();
+        let first = page.stated.iter().map(|stated| wall.hull(stated.from, stated.to).0).min();
         let Some(begins) = page.book.begins().into_iter().chain(first).min() else { return };
+        let range = wall.hull(range.0, range.1);
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
@@ -161,17 +174,26 @@ impl Figures {
         };
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of.at, page.latest.as_ref());
-        into.extend(page.stated.iter().filter(|stated| stated.from < to && from < stated.to).map(|stated| {
+        let by = Measure { cycles: &page.cycles, ..by };
+        let overlaps = |stated: &Stated| {
+            let (begun, ended) = wall.hull(stated.from, stated.to);
+            begun < to && from < ended
+        };
+        into.extend(page.stated.iter().filter(|stated| overlaps(stated)).map(|stated| {
             // What is not final may meanwhile be known better.
-            let counted = || window::window(&page.book, stated.from, stated.to, &by);
-            let window = if stated.window.is_final { None } else { counted() };
+            let period = || Period { id: stated.id.clone(), from: stated.from, to: stated.to };
+            let counted = || window::period(&page.book, &period(), &by);
+            let window = if stated.is_settled(wall) { None } else { counted() };
             let window = window.unwrap_or_else(|| stated.window.clone());
             Figure { revision: stated.revision, ..Figure::of_machine(machine, word, stated.id.clone(), window) }
         }));
         let last = page.stated.last();
         let is_new = |period: &Period| last.is_none_or(|last| last.to < period.to && last.id != period.id);
         into.extend(periods.into_iter().filter(is_new).filter_map(|period| {
-            let window = window::window(&page.book, period.from, period.to, &by)?;
+            let window = match kind {
+                Kind::All => window::window(&page.book, period.from, period.to, &by)?,
+                _ => window::period(&page.book, &period, &by)?,
+            };
             Some(Figure::of_machine(machine, word, period.id, window))
         }));
         if kind == Kind::Order {

@@ -12,7 +12,7 @@ use crate::{
     event::{Stamp, Told, shift},
     gateway::Settings,
     io::journal::{
-        self, Marks as MarksFile, Reader, Row,
+        self, Marks as MarksFile, Reader,
         history::{Page, Stated},
     },
     shop::{Known, Marks, Rules, rules::MachineRules},
@@ -33,8 +33,7 @@ pub(super) struct Asked<'a> {
 
 /// What is read at once.
 struct Found {
-    snapshot: Option<(u64, String)>,
-    tail: Vec<Row>,
+    known: Known,
     kept: Vec<(String, Vec<Stated>, Vec<Page>)>,
     terms: BTreeMap<i64, String>,
 }
@@ -86,7 +85,19 @@ fn find(reader: &Reader, rules: &Rules, asked: &Asked<'_>) -> Result<Option<Foun
     }
     let snapshot = reader.snapshot()?;
     let reaches = snapshot.as_ref().map_or(0, |(sequence, _)| *sequence);
-    let tail = reader.rows_after(reaches, u64::MAX)?;
+    let known = match &snapshot {
+        Some((_, snapshot)) => serde_json::from_str::<Known>(snapshot).ok(),
+        None => Some(Known::default()),
+    };
+    let Some(mut known) = known else { return Ok(None) };
+    for row in reader.rows_after(reaches, u64::MAX)? {
+        match serde_json::from_str::<Told>(&row.internal) {
+            Ok(told) => known.apply(&told),
+            Err(_) => return Ok(None),
+        }
+    }
+    let wall = &known.wall;
+    let (begin, end) = wall.hull(asked.range.0, asked.range.1);
     let mut kept = Vec::new();
     for machine in rules.machines.iter().filter(|machine| asked.machine.is_none_or(|id| id == machine.id)) {
         let stated = match table(asked.kind, machine) {
@@ -96,18 +107,20 @@ fn find(reader: &Reader, rules: &Rules, asked: &Asked<'_>) -> Result<Option<Foun
         let pages = match table(asked.kind, machine) {
             // What is not final, and what has no line yet.
             Some(_) => {
-                let open = stated.iter().find(|stated| !stated.window.is_final).map(|stated| stated.from);
-                let from = open.or(stated.last().map(|stated| stated.to)).unwrap_or(asked.range.0);
-                reader.pages(&machine.id, (from, asked.range.1), true)?
+                let open = stated.iter().filter(|stated| !stated.is_settled(wall));
+                let open = open.map(|stated| wall.hull(stated.from, stated.to).0).min();
+                let new = stated.last().map(|stated| wall.hull(stated.to, Stamp::MAX).0);
+                let from = open.into_iter().chain(new).min().unwrap_or(begin);
+                reader.pages(&machine.id, (from, end), true)?
             }
-            None => reader.pages(&machine.id, asked.range, true)?,
+            None => reader.pages(&machine.id, (begin, end), true)?,
         };
         kept.push((machine.id.clone(), stated, pages));
     }
     let is_other = |stated: &Stated| stated.terms.is_some();
     let has_terms = kept.iter().flat_map(|(_, stated, _)| stated).any(is_other);
     let terms = if has_terms { reader.terms()? } else { BTreeMap::new() };
-    Ok(Some(Found { snapshot, tail, kept, terms }))
+    Ok(Some(Found { known, kept, terms }))
 }
 
 /// Where windows of this kind are kept.
@@ -121,17 +134,8 @@ fn table(kind: Kind, machine: &MachineRules) -> Option<shift::Kind> {
 
 /// `false` where it cannot be used.
 fn resume(figures: &mut Figures, rules: &Rules, asked: &Asked<'_>, found: Found) -> bool {
-    let known = match &found.snapshot {
-        Some((_, snapshot)) => serde_json::from_str::<Known>(snapshot).ok(),
-        None => Some(Known::default()),
-    };
-    let Some(mut known) = known else { return false };
-    for row in &found.tail {
-        match serde_json::from_str::<Told>(&row.internal) {
-            Ok(told) => known.apply(&told),
-            Err(_) => return false,
-        }
-    }
+    let known = found.known;
+    let end = known.wall.hull(asked.range.0, asked.range.1).1;
     let terms: BTreeMap<i64, Convention> = found
         .terms
         .iter()
@@ -146,10 +150,10 @@ fn resume(figures: &mut Figures, rules: &Rules, asked: &Asked<'_>, found: Found)
         }
         if asked.kind == Kind::Shift && !machine.calendar.has_shifts() {
             // A holiday is a day, but no shift.
-            stated.retain(|day| machine.calendar.shift(day.from).is_some());
+            stated.retain(|day| !machine.calendar.is_off(day.from));
         }
         let mut book = Book::default();
-        let reaches = pages.last().is_none_or(|last| last.from < asked.range.1);
+        let reaches = pages.last().is_none_or(|last| last.from < end);
         for page in pages {
             match serde_json::from_str::<Book>(&page.body) {
                 Ok(page_book) if !page.is_stale => book.join(page_book),

@@ -12,7 +12,7 @@ use crate::{
         calendar::Period,
         history::{Entry, Figures},
     },
-    event::{Event, Stamp, Told, shift, window::Window},
+    event::{Event, Stamp, Told, Wall, notice, shift, window::Window},
     gateway::Settings,
     io::journal::{self, Reader, history::Stated},
 };
@@ -89,6 +89,8 @@ struct Counted {
     bodies: BTreeMap<(String, Stamp), (Period, String)>,
     /// Time that was changed when it was no longer in memory.
     late: Vec<(String, Stamp, Stamp)>,
+    /// How the wall clock was set.
+    wall: Wall,
     /// The first event that there is.
     first: Option<(u64, Stamp)>,
 }
@@ -181,6 +183,10 @@ fn count(
             // What cannot be read was not counted by the daemon either.
             let Ok(told) = serde_json::from_str::<Told>(&row.internal) else { continue };
             counted.first.get_or_insert((told.sequence, told.recorded));
+            if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
+                counted.wall.enter(*era);
+                chronicles.values_mut().for_each(|chronicle| chronicle.follow(&counted.wall));
+            }
             if !told.event.machine().is_some_and(|id| machines.contains(&id)) {
                 continue;
             }
@@ -197,7 +203,8 @@ impl Counted {
         let Some(machine) = told.event.machine() else { return };
         if let Event::Shift(stated) = &told.event {
             let name = (machine.to_owned(), stated.kind.word(), stated.id.clone());
-            let anew = chronicle.count(machine, (stated.from, stated.to), told.recorded);
+            let period = Period { id: stated.id.clone(), from: stated.from, to: stated.to };
+            let anew = chronicle.count(machine, &period, told.recorded);
             let before = self.statements.remove(&name).filter(|(known, _)| known.revision == stated.revision);
             // Whichever rules give what was stated are those that it was stated under.
             let is_it = |anew: &Option<(Window, bool)>| anew.as_ref().is_some_and(|(anew, _)| *anew == *stated.window);
@@ -255,7 +262,7 @@ fn compare(
     for stated in &kept.windows {
         let name = (stated.machine.clone(), stated.kind.word(), stated.id.clone());
         names.insert(name.clone());
-        if is_beyond(stated.from) {
+        if is_beyond(counted.wall.hull(stated.from, stated.to).0) {
             outcome.beyond_journal += 1;
             continue;
         }

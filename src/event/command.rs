@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::Stamp;
+use super::{Stamp, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ pub struct Command {
     pub by: String,
     /// Why, in the sender's words.
     pub comment: Option<String>,
-    /// When it takes effect.
+    /// When it takes effect; like every time in it as the wall clock showed it.
     pub at: Stamp,
     /// What.
     pub wish: Wish,
@@ -74,6 +74,22 @@ pub enum Scrap {
     Scrap,
     /// They are to be worked over.
     Rework,
+}
+
+impl Command {
+    /// The same on the timeline.
+    #[must_use]
+    pub fn on(&self, wall: &Wall, now: Stamp) -> Command {
+        let instant = |shown| wall.instant(shown, now);
+        let wish = match self.wish.clone() {
+            Wish::Split { downtime_id, at, code, code_after } => {
+                Wish::Split { downtime_id, at: instant(at), code, code_after }
+            }
+            Wish::Claim { from, to, code } => Wish::Claim { from: instant(from), to: instant(to), code },
+            wish => wish,
+        };
+        Command { at: instant(self.at), wish, ..self.clone() }
+    }
 }
 
 impl Wish {

@@ -1,6 +1,6 @@
 //! The words of the notice ledger: what somebody should know, with its range in time.
 
-use super::Stamp;
+use super::{Stamp, wall::Era};
 use serde::{Deserialize, Serialize};
 
 /// How much it matters.
@@ -28,8 +28,11 @@ pub struct Event {
     pub severity: Severity,
     /// A sentence for people.
     pub text: String,
-    /// The range that it is about.
+    /// The range that it is about, by the wall clock.
     pub from: Option<Stamp>,
     /// Its end.
     pub to: Option<Stamp>,
+    /// The wall clock was stepped, or is to be trusted from here on, or no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Era>,
 }

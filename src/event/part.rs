@@ -1,6 +1,6 @@
 //! The words of the part ledger: cumulative counts, and the moments at which they are told.
 
-use super::{Stamp, order::Order};
+use super::{Stamp, cycle::Spell, order::Order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,6 +103,9 @@ pub struct Counted {
     /// Parts that were counted as good and are none, by somebody's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Moved>,
+    /// Cycles that were timed since the event before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<Spell>,
 }
 
 /// A move of parts from one count to another.

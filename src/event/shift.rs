@@ -14,7 +14,7 @@ pub struct Event {
     pub kind: Kind,
     /// `2026-11-23/early`
     pub id: String,
-    /// The whole window, also where the gateway saw only a part of it.
+    /// The whole window by the wall clock, also where the gateway saw only a part of it.
     pub from: Stamp,
     /// First instant after.
     pub to: Stamp,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Milliseconds since 1970-01-01T00:00:00Z on the gateway's one timeline.
+/// Milliseconds since 1970-01-01T00:00:00Z on the gateway's one timeline, which never steps. Where a stamp is one of the wall
+/// clock (what is published, what the calendar and the command line name) its words say so: [`super::Wall`] tells the two apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp(i64);
 

@@ -4,6 +4,7 @@
 
 use super::{
     Ideal, Stamp,
+    cycle::Cycles,
     part::{Bounds, Counts},
     stop::{Class, CountsIn, State},
 };
@@ -15,17 +16,17 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Window {
-    /// First instant; not before anything is known.
+    /// First instant, by the wall clock; not before anything is known.
     pub from: Stamp,
-    /// First instant after; not after what is known.
+    /// First instant after, by the wall clock; not after what is known.
     pub to: Stamp,
     /// Nothing in it can change its verdict any more but a person.
     pub is_final: bool,
-    /// Its length; the sum of the lengths of what was added up.
+    /// How long it took; the sum of the lengths of what was added up.
     pub calendar_ms: i64,
-    /// In the order of [`State::ALL`]; with `clock_adjust_ms` they add up to `calendar_ms`.
+    /// In the order of [`State::ALL`]; they add up to `calendar_ms`.
     pub time_ms: [i64; 8],
-    /// By how much the wall clock was stepped inside.
+    /// By how much the wall clock was stepped inside: `to − from − calendar_ms`.
     pub clock_adjust_ms: i64,
     /// Time in shifts without what is excluded and unknown.
     pub planned_ms: i64,
@@ -47,6 +48,9 @@ pub struct Window {
     pub restorations: i64,
     /// Their whole durations.
     pub restoration_ms: i64,
+    /// How long single cycles took, where the counter is looked at often enough to tell.
+    #[serde(skip_serializing_if = "Cycles::is_empty")]
+    pub cycles: Cycles,
     /// Ratios.
     pub kpi: Kpi,
     /// Words about the figures.
@@ -145,7 +149,7 @@ pub struct Share {
     pub revision: u64,
     /// Its part of this window.
     pub duration_ms: i64,
-    /// First still instant inside planned hours; it may lie before the window.
+    /// First still instant inside planned hours, by the wall clock; it may lie before the window.
     pub started_at: Stamp,
     /// `None` while open; it may lie after the window.
     pub ended_at: Option<Stamp>,
@@ -215,6 +219,7 @@ impl Default for Window {
             failures: 0,
             restorations: 0,
             restoration_ms: 0,
+            cycles: Cycles::default(),
             kpi: Kpi::default(),
             flags: Vec::new(),
             losses: Vec::new(),

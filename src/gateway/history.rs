@@ -56,6 +56,7 @@ pub fn fetch(
 ) -> Result<Fetched, journal::Error> {
     reader.at_once(|reader| {
         let mut fetched = Fetched::default();
+        let wall = machine.calendar.wall();
         loop {
             fetched.days.clear();
             for page in reader.pages(&machine.id, (from, to), false)? {
@@ -74,7 +75,7 @@ pub fn fetch(
         }
         fetched.days.iter().for_each(|(_, book)| fetched.past.book.join(book.clone()));
         let kind = if machine.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
-        for stated in reader.windows((&machine.id, kind), (from, to), false)? {
+        for stated in reader.windows((&machine.id, kind), wall.shown(from, to), false)? {
             let one = known::Stated {
                 kind,
                 from: stated.from,
@@ -111,6 +112,7 @@ impl Archive {
         let is_complete = reach.through.is_some_and(|through| through >= snapshot);
         let waiting = (!is_complete).then(Vec::new);
         let mut archive = Archive { chronicle: Chronicle::default(), prints: BTreeMap::new(), waiting };
+        archive.chronicle.follow(&known.wall);
         for (id, terms) in terms(rules) {
             archive.prints.insert(id.clone(), terms.print());
             let machine = known.machines.get(&id).filter(|_| is_complete);
@@ -118,7 +120,10 @@ impl Archive {
                 archive.chronicle.begin(&id, terms);
                 continue;
             };
-            let from = reaches(&machine.book, known.at).min(machine.book.since);
+            let calendar = terms.calendar.on(&known.wall);
+            let today = calendar.day(known.at);
+            let begun = calendar.wall().hull(today.from, today.to).0;
+            let from = reaches(&machine.book, known.at).min(machine.book.since).min(begun);
             let mut book = Book::default();
             for page in journal.pages(&id, (from, Stamp::MAX))? {
                 match serde_json::from_str::<Book>(&page.body) {
@@ -133,7 +138,8 @@ impl Archive {
             book.since = if is_joined { since } else { machine.book.since };
             let written = reach.written.get(&id).map(|(id, to)| Written { id: id.clone(), to: *to });
             let kind = if terms.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
-            let stated = journal.windows((&id, kind), (from, Stamp::MAX))?.into_iter();
+            let shown = calendar.wall().shown(from, Stamp::MAX);
+            let stated = journal.windows((&id, kind), shown)?.into_iter();
             let stated = stated.filter(|stated| machine.stated.contains_key(&stated.id)).map(|stated| Figures {
                 kind,
                 id: stated.id,

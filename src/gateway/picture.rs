@@ -2,7 +2,7 @@
 
 use super::Passenger;
 use crate::{
-    books::{Counting, window},
+    books::{Counting, Measure, window},
     event::{
         Event, Stamp, Told,
         part::Counts,
@@ -109,7 +109,7 @@ impl Pictures {
     /// The day so far, the last full hour, and the open downtime so far.
     pub(super) fn oees(&mut self, shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
         let rules = shop.rules();
-        let hour = rules.calendar.hour(rules.calendar.hour(now).from.plus(-1));
+        let hour = rules.calendar.hour_before(now);
         for (machine, shown) in shop.machines().zip(&mut self.shown) {
             let Some(known) = machine.known else { continue };
             // It goes on standing: the number goes on with it.
@@ -119,6 +119,7 @@ impl Pictures {
             }
             let latest = *machine.counts();
             let by = rules.measure(machine.rules, machine.counting(), now, Some(&latest));
+            let by = Measure { cycles: machine.cycles(), ..by };
             let (id, line) = (&machine.rules.id, &machine.rules.line);
             let which = |window, id| Which {
                 window,
@@ -130,8 +131,8 @@ impl Pictures {
             };
             let word = if machine.rules.calendar.has_shifts() { "shift" } else { "day" };
             let shift = machine.rules.calendar.shift(now);
-            let of_shift = shift.as_ref().and_then(|shift| window::window(&known.book, shift.from, shift.to, &by));
-            let of_hour = window::window(&known.book, hour.from, hour.to, &by);
+            let of_shift = shift.as_ref().and_then(|shift| window::period(&known.book, shift, &by));
+            let of_hour = window::period(&known.book, &hour, &by);
             let of_order =
                 known.order.as_ref().and_then(|(from, _)| window::window(&known.book, *from, Stamp::MAX, &by));
             let picture = picture::oee(

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::{
-    event::Told,
+    event::{Told, wall::Anchor},
     io::journal,
     shop::{Known, Marks, Rules, rules::MachineRules},
 };
@@ -49,6 +49,13 @@ pub(super) fn latest_marks(disk: Option<&str>, memory: Option<&str>) -> Marks {
         .filter_map(read)
         .max_by_key(|marks| (marks.sequence, marks.at))
         .unwrap_or_default()
+}
+
+/// The timeline of an earlier process: of this boot, if there was one, and of several the latest.
+pub(super) fn latest_anchor(disk: Option<&str>, memory: Option<&str>, boot: &str) -> Option<Anchor> {
+    let read = |text: &str| serde_json::from_str::<Marks>(text).ok()?.anchor;
+    let anchors = [disk, memory].into_iter().flatten().filter_map(read);
+    anchors.max_by_key(|anchor| (anchor.boot == boot, anchor.at))
 }
 
 /// What figures depend on, by machine: kept beside the journal, so that a change can be said aloud.

@@ -4,7 +4,7 @@ use crate::{
     event::Stamp,
     io::plc::Counters,
     wire::{
-        Names, Time,
+        Names,
         payload::picture::{Plc, Status},
     },
 };
@@ -47,8 +47,9 @@ impl StatusBook {
         let status = Status {
             status,
             instance: self.instance,
-            started_at: Time(self.started_at),
-            at: Time(at),
+            started_at: names.time(self.started_at),
+            at: names.time(at),
+            clock: if names.wall.is_synced_now() { "synced" } else { "unsynced" },
             version: env!("CARGO_PKG_VERSION"),
             clock_speed: self.clock_speed,
             machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
@@ -67,12 +68,17 @@ fn told(PlcStatus { answers, counters }: PlcStatus) -> Plc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::MachineNames;
+    use crate::{event::Wall, wire::MachineNames};
 
     #[test]
     fn the_last_will_of_a_large_plant_fits_into_connect() {
-        let mut names =
-            Names { prefix: String::new(), path: "acme".into(), gateway: "gw".into(), machines: BTreeMap::new() };
+        let mut names = Names {
+            prefix: String::new(),
+            path: "acme".into(),
+            gateway: "gw".into(),
+            machines: BTreeMap::new(),
+            wall: Wall::default(),
+        };
         let mut status = StatusBook {
             instance: Uuid::nil(),
             started_at: Stamp::from_ms(0),

@@ -3,7 +3,7 @@
 use crate::{
     books::Book,
     event::{
-        Event, Stamp, Told,
+        Event, Stamp, Told, Wall, notice,
         order::{self, Order},
         part::{self, Counts, Raw},
         shift,
@@ -29,6 +29,8 @@ pub struct Known {
     pub next_sequence: u64,
     /// The latest moment at which something was told: time goes on from there.
     pub at: Stamp,
+    /// How the wall clock was set.
+    pub wall: Wall,
     /// The last `topic_sequence` by topic key.
     pub topics: BTreeMap<String, u64>,
     /// By id.
@@ -64,9 +66,9 @@ pub struct Machine {
 pub struct Stated {
     /// `shift` or `day`.
     pub kind: shift::Kind,
-    /// First instant.
+    /// First instant, by the wall clock.
     pub from: Stamp,
-    /// First instant after.
+    /// First instant after, by the wall clock.
     pub to: Stamp,
     /// As stated last.
     pub revision: u64,
@@ -106,7 +108,14 @@ pub struct ToldCounts {
 
 impl Default for Known {
     fn default() -> Known {
-        Known { epoch: 1, next_sequence: 1, at: Stamp::MIN, topics: BTreeMap::new(), machines: BTreeMap::new() }
+        Known {
+            epoch: 1,
+            next_sequence: 1,
+            at: Stamp::MIN,
+            wall: Wall::default(),
+            topics: BTreeMap::new(),
+            machines: BTreeMap::new(),
+        }
     }
 }
 
@@ -120,12 +129,15 @@ impl Known {
             Some(last) => *last = told.topic_sequence,
             None => drop(self.topics.insert(told.topic.clone(), told.topic_sequence)),
         }
+        if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
+            self.wall.enter(*era);
+        }
         let Some(id) = told.event.machine() else { return };
         if !self.machines.contains_key(id) {
             self.machines.insert(id.to_owned(), Machine::default());
         }
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.apply(told);
+            machine.apply(told, &self.wall);
         }
     }
 
@@ -136,7 +148,7 @@ impl Known {
 }
 
 impl Machine {
-    fn apply(&mut self, told: &Told) {
+    fn apply(&mut self, told: &Told, wall: &Wall) {
         let (sequence, event) = (told.sequence, &told.event);
         self.book.apply(event);
         match event {
@@ -172,17 +184,19 @@ impl Machine {
                 let print = stated.window.print();
                 let (is_final, revision) = (stated.window.is_final, stated.revision);
                 let (kind, from, to) = (stated.kind, stated.from, stated.to);
-                self.stated_to = self.stated_to.max(Some(to));
+                self.stated_to = self.stated_to.max(Some(wall.hull(from, to).1));
                 self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
             }
             Event::Notice(_) => {}
         }
         // What is not final yet will be measured again.
-        let open = self.stated.values().filter(|stated| !stated.is_final).map(|stated| stated.from).min();
+        let open =
+            self.stated.values().filter(|stated| !stated.is_final).map(|stated| wall.hull(stated.from, stated.to).0);
+        let open = open.min();
         let keep = told.recorded.plus(-REMEMBER_MS).min(open.unwrap_or(Stamp::MAX));
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             self.book.trim(keep);
-            self.stated.retain(|_, stated| stated.from >= keep);
+            self.stated.retain(|_, stated| wall.hull(stated.from, stated.to).0 >= keep);
         }
     }
 }

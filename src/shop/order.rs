@@ -1,10 +1,11 @@
 //! The PLC's word on what it makes in, orders that begin and end out: the ledger of orders.
 
-use super::{Desk, rules::MachineRules, statement, stop};
+use super::{Desk, rules::MachineRules, stop};
 use crate::{
-    books::Counting,
+    books::{Counting, Measure, window},
     event::{
         Event, Stamp,
+        cycle::Spell,
         order::{self, Change, Order},
         part::{Counts, Raw},
     },
@@ -31,6 +32,8 @@ pub struct Switch {
     pub counts: Counts,
     /// The counters then.
     pub raw: Raw,
+    /// Cycles that are not told yet.
+    pub cycles: Vec<Spell>,
 }
 
 impl Making {
@@ -70,7 +73,10 @@ pub fn switch(desk: &mut Desk<'_>, rules: &MachineRules, around: &stop::Around, 
         raw: switch.raw.clone(),
     };
     if let Some((from, order)) = before {
-        let window = statement::measure(desk, rules, counting, &switch.counts, switch.at, (from, switch.at));
+        let by = desk.rules.measure(rules, counting, switch.at, Some(&switch.counts));
+        let by = Measure { cycles: &switch.cycles, ..by };
+        let machine = desk.known.machines.get(&rules.id);
+        let window = machine.and_then(|machine| window::window(&machine.book, from, switch.at, &by));
         let ended = event(Change::Ended, order, from, window.map(Box::new));
         desk.tell(Event::Order(Box::new(ended)));
     }

@@ -7,10 +7,11 @@ use super::{
     statement,
 };
 use crate::{
-    books::Counting,
+    books::{Book, Counting, cycle::Stopwatch},
     event::{
-        Event, Stamp,
+        Event, Ideal, Stamp,
         command::{Command, Refusal, Scrap},
+        cycle::{Cycles, Spell},
         notice,
         part::{self, Bounds, Counted, Counts, Raw, Why},
     },
@@ -29,6 +30,12 @@ const GAP_MS: i64 = 5_000;
 
 /// So many missed looks in a row are no gap yet, however long the silence.
 const GAP_POLLS: i64 = 3;
+
+/// A look that comes after more than so many polls comes late: what it shows came nobody knows when.
+const LATE_POLLS: (i64, i64) = (3, 2);
+
+/// Most spells of cycles between two production events; then the last one goes on. Some PLCs show another order at each look.
+const SPELLS: usize = 16;
 
 /// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +57,7 @@ struct Tracked {
     name: String,
     counter: Counter,
     parts: i64,
+    poll_ms: i64,
     /// It was said that it moves too fast.
     is_too_fast: bool,
 }
@@ -72,6 +80,8 @@ pub struct Parts {
     fewer: i64,
     /// `None`: nobody can say.
     more: Option<i64>,
+    stopwatch: Stopwatch,
+    timed: Timed,
 }
 
 /// The durable part of what was seen: marks are rewritten every second, so that a crash loses no part.
@@ -84,6 +94,20 @@ pub struct PartMark {
     pub counts: Counts,
     /// In the order total, good, reject.
     pub counters: Vec<CounterMark>,
+    /// Cycles that are not told yet.
+    pub timed: Timed,
+    /// The last part that was seen alone while the machine ran.
+    pub last_part: Option<Stamp>,
+}
+
+/// Cycles that were timed since the last production event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timed {
+    /// In order.
+    pub spells: Vec<Spell>,
+    /// The next one belongs to other windows than those before.
+    pub is_cut: bool,
 }
 
 /// One counter's last believed value.
@@ -112,6 +136,7 @@ impl PartMark {
         raw: &Raw,
     ) {
         self.counts = *counts;
+        self.last_part = None;
         let counts = &counts.minus(moved);
         for mark in &mut self.counters {
             let is = |of: &Option<rules::Counter>| of.as_ref().is_some_and(|of| of.name == mark.name);
@@ -141,9 +166,21 @@ pub struct Look {
     pub is_first: bool,
     /// A reset or preset, or nobody can say just how many were made.
     pub is_adjusted: bool,
+    /// What it shows came nobody knows when, or may not be so.
+    is_vague: bool,
 }
 
 impl Look {
+    /// Whether the time of a cycle could hang on it.
+    pub fn is_timely(&self) -> bool {
+        self.is_news() || self.is_vague
+    }
+
+    /// Whether it shows just what came since the look before, which was not long ago.
+    pub fn is_clear(&self) -> bool {
+        !self.is_first && !self.is_adjusted && !self.is_vague
+    }
+
     /// Whether the counts are others than before.
     pub fn is_news(&self) -> bool {
         self.is_counted || self.is_first || self.is_adjusted
@@ -159,10 +196,9 @@ impl Parts {
             let counter = counter.as_ref()?;
             let mark = mark.and_then(|mark| mark.counters.iter().find(|mark| mark.name == counter.name));
             // A plausible rate is given in parts, the counter counts cycles.
-            let max_rate = rules.max_rate.map(|rate| crate::event::Ideal {
-                ms: rate.ms.saturating_mul(rules.parts_per_cycle),
-                parts: rate.parts,
-            });
+            let max_rate = rules
+                .max_rate
+                .map(|rate| Ideal { ms: rate.ms.saturating_mul(rules.parts_per_cycle), parts: rate.parts });
             Some(Tracked {
                 role,
                 point: counter.point,
@@ -177,9 +213,15 @@ impl Parts {
                     mark.map(|mark| Mark { raw: mark.raw, at: mark.at, flag: mark.flag }),
                 ),
                 parts: mark.map_or(0, |mark| mark.parts),
+                poll_ms: counter.poll_ms,
                 is_too_fast: false,
             })
         });
+        let timers = match &counters.total {
+            Some(total) => vec![total],
+            None => counters.good.iter().chain(&counters.reject).collect(),
+        };
+        let poll_ms = timers.into_iter().map(|counter| counter.poll_ms).max().unwrap_or(i64::MAX);
         Parts {
             tracked: tracked.collect(),
             parts_per_cycle: rules.parts_per_cycle,
@@ -190,6 +232,8 @@ impl Parts {
             disagree_looks: 0,
             fewer: 0,
             more: Some(0),
+            stopwatch: Stopwatch::new(None, rules.parts_per_cycle, poll_ms),
+            timed: mark.map(|mark| mark.timed.clone()).unwrap_or_default(),
         }
     }
 
@@ -229,7 +273,51 @@ impl Parts {
             let Mark { raw, at, flag } = tracked.counter.last()?;
             Some(CounterMark { name: tracked.name.clone(), raw, at, parts: tracked.parts, flag })
         });
-        PartMark { since: self.since, counts: self.counts, counters: counters.collect() }
+        PartMark {
+            since: self.since,
+            counts: self.counts,
+            counters: counters.collect(),
+            timed: self.timed.clone(),
+            last_part: self.stopwatch.last_part(),
+        }
+    }
+
+    /// Cycles that are not told yet.
+    pub fn cycles(&self) -> &[Spell] {
+        &self.timed.spells
+    }
+
+    /// The gateway starts again, while the machine runs as before: its cycle goes on. What was told since the mark is not told again.
+    pub fn resume_cycles(&mut self, book: &Book, ideal: Option<Ideal>, last_part: Option<Stamp>) {
+        self.timed.spells = book.untold(&self.timed.spells).cloned().collect();
+        self.stopwatch.judge_by(ideal);
+        self.stopwatch.resume(last_part);
+    }
+
+    /// So many parts showed while the machine ran, by this ideal.
+    pub fn time(&mut self, parts: i64, ideal: Option<Ideal>, at: Stamp) {
+        self.stopwatch.judge_by(ideal);
+        let Some(took_ms) = self.stopwatch.see(at, parts) else { return };
+        let timed = &mut self.timed;
+        let is_new = std::mem::take(&mut timed.is_cut) && timed.spells.len() < SPELLS;
+        if timed.spells.is_empty() || is_new {
+            timed.spells.push(Spell { first: at, last: at, cycles: Cycles::default() });
+        }
+        if let Some(spell) = timed.spells.last_mut() {
+            spell.last = at;
+            spell.cycles.enter(took_ms, self.stopwatch.ideal_ms());
+        }
+    }
+
+    /// What comes next is no cycle.
+    pub fn lift(&mut self) {
+        self.stopwatch.lift();
+    }
+
+    /// What comes next is no cycle, and belongs to other windows.
+    pub fn cut(&mut self) {
+        self.stopwatch.lift();
+        self.timed.is_cut = true;
     }
 
     /// The oldest moment since which a part may be new at this look.
@@ -254,8 +342,12 @@ impl Parts {
         }
         for tracked in &mut self.tracked {
             let Some((_, raw)) = raws.iter().find(|(role, _)| *role == tracked.role) else { continue };
+            let before = tracked.counter.last();
             let credit = tracked.counter.see(*raw, at);
             let parts = credit.cycles * self.parts_per_cycle;
+            let is_late =
+                before.is_some_and(|before| at.since(before.at) * LATE_POLLS.1 > tracked.poll_ms * LATE_POLLS.0);
+            look.is_vague |= credit.what == What::Doubt || (is_late && parts != 0);
             tracked.parts += parts;
             look.is_counted |= parts != 0;
             if tracked.role == Role::Total || !has_total {
@@ -371,8 +463,7 @@ impl Parts {
         };
         let at = command.at;
         let shift = rules.calendar.shift(at).unwrap_or_else(|| rules.calendar.day(at));
-        let (counting, span) = (self.counting(), (shift.from, shift.to));
-        let made = statement::measure_page(desk, rules, &page, counting, &self.counts, desk.now, span);
+        let made = statement::measure_period(desk, rules, &page, self.counting(), &self.counts, &shift);
         let counts = made.map(|window| window.counts).unwrap_or_default();
         let (from, kept) = match kind {
             _ if quantity > 0 => ("good", counts.good),
@@ -394,13 +485,21 @@ impl Parts {
         if let Some(told) = desk.told.last() {
             page.apply(&told.event);
         }
-        statement::review_page(desk, rules, (&page, &stated), (counting, &self.counts), at);
+        statement::review_page(desk, rules, (&page, &stated), (self.counting(), &self.counts), at);
         Ok(())
     }
 
     /// Tells the counts of all parts that showed before `to`.
     pub fn tell(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, to: Stamp, why: Why) {
         self.tell_moved(desk, rules, to, why, None);
+    }
+
+    /// Cycles that were timed before an edge that went by unseen are told by what was counted then.
+    pub fn tell_timed(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        let last_look = self.tracked.iter().filter_map(|tracked| tracked.counter.last()).map(|mark| mark.at).max();
+        if let Some(last_look) = last_look.filter(|_| !self.timed.spells.is_empty()) {
+            self.tell(desk, rules, last_look.plus(1), Why::Edge);
+        }
     }
 
     fn tell_moved(
@@ -429,6 +528,7 @@ impl Parts {
             order,
             why,
             moved,
+            cycles: std::mem::take(&mut self.timed).spells,
         }))));
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     books::{Calendar, Counting, Ideal, Measure, Oee, Terms},
     event::{
-        Stamp,
+        Stamp, Wall,
         part::Counts,
         stop::{Class, CountsIn},
     },
@@ -239,6 +239,18 @@ impl Rules {
         }
     }
 
+    /// The same rules, where the wall clock was set as `wall` tells: local times of the calendars follow it.
+    #[must_use]
+    pub fn on(&self, wall: &Wall) -> Rules {
+        let machine =
+            |machine: &MachineRules| MachineRules { calendar: Arc::new(machine.calendar.on(wall)), ..machine.clone() };
+        Rules {
+            calendar: self.calendar.on(wall),
+            machines: self.machines.iter().map(machine).collect(),
+            ..self.clone()
+        }
+    }
+
     /// What the windows of a machine are measured by.
     pub fn measure<'a>(
         &'a self,
@@ -256,6 +268,7 @@ impl Rules {
             final_after_ms: self.final_after_ms,
             as_of,
             latest,
+            cycles: &[],
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::{
     Desk, Known,
     correction::{self, Past},
-    known::Machine,
+    known::{Current, Machine},
     order::{self, Making, Switch},
-    part::{PartMark, Parts, Role},
+    part::{Look, PartMark, Parts, Role},
     rules::{MachineRules, Operand, RunRule},
     statement,
     stop::{self, Cause, Parting},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     books::Hours,
     event::{
-        Stamp,
+        Ideal, Stamp,
         command::{Command, Refusal, Wish},
         notice,
         part::{Counts, Raw, Why},
@@ -230,6 +230,8 @@ impl Seen {
             parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
+        let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
+        self.parts.resume_cycles(&machine.book, ideal(rules, machine), parts.last_part.filter(is_same));
         let told_at = machine.current.map(|current| current.at.max(current.since));
         self.last_good = mark.last_good.max(told_at);
         self.before_restart = self.last_good;
@@ -303,7 +305,7 @@ impl Seen {
             self.watch_making(rules, &mut inbox, at);
         }
         let was_blind = self.watch.is_blind();
-        let last_look = self.parts.last_look();
+        let (last_look, before) = (self.parts.last_look(), *self.parts.counts());
         inbox.flags.iter().for_each(|(of, flag)| self.parts.see_flag(*of, *flag, at));
         let look = self.parts.see(desk, rules, &inbox.raws, at);
 
@@ -330,6 +332,7 @@ impl Seen {
             self.switch_if_settled(desk, rules);
             self.watch_readings(desk, rules, &inbox, look.parts, at, ran_through);
             self.name_stop(desk, rules, at);
+            self.time_cycle(desk, rules, look, came_unseen, at);
         }
         if self.first_fault != 0 && !self.watch.is_stopping() && !self.stands(desk, rules) {
             self.first_fault = 0;
@@ -345,7 +348,9 @@ impl Seen {
         self.open_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
         self.part_if_due(desk, rules, self.watch.horizon(at));
-        self.state_if_due(desk, rules, at);
+        // A part belongs to the sample that first shows it: at the very end of a shift to the next one.
+        let counts = if is_last { *self.parts.counts() } else { before };
+        self.state_if_due(desk, rules, at, &counts);
     }
 
     /// Time went by: first an edge of the calendar, then what the machine itself waits for.
@@ -366,7 +371,8 @@ impl Seen {
         self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
-        self.state_if_due(desk, rules, now);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
     }
 
     /// The gateway begins at `now`: the edges of the calendar since `since` went by unseen, and are made up for.
@@ -379,6 +385,9 @@ impl Seen {
         self.next_edge = rules.calendar.slot(since).to.min(rules.calendar.next_edge(now));
         self.next_statement = rules.calendar.next_end(stated_to.unwrap_or(since).max(now.plus(-MISSED_MS)));
         self.stated_to = machine.and_then(|machine| machine.stated_to).unwrap_or(Stamp::MIN);
+        if self.parts.cycles().last().is_some_and(|spell| rules.calendar.next_edge(spell.last) <= now) {
+            self.parts.cut();
+        }
         self.final_at = statement::final_at(desk, rules);
     }
 
@@ -388,6 +397,7 @@ impl Seen {
         let slot = rules.calendar.slot(edge);
         self.next_edge = rules.calendar.next_edge(edge.max(self.opened));
         if edge < self.opened {
+            self.parts.tell_timed(desk, rules);
             self.next_edge = self.next_edge.min(slot.to);
         } else {
             self.parts.tell(desk, rules, edge, Why::Edge);
@@ -397,14 +407,31 @@ impl Seen {
         self.refresh_due(desk, rules);
     }
 
+    /// The wall clock was set, so what the calendar says from `now` on may be another.
+    pub fn set_clock(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        // One that is over and waits for its evidence comes first.
+        if self.next_statement > now {
+            self.next_statement = rules.calendar.next_end(now.plus(-1));
+        }
+        self.next_edge = now;
+        self.turn_page(desk, rules);
+        stop::set_clock(desk, rules, &self.around(rules));
+        self.refresh_due(desk, rules);
+        self.refresh_parting(desk, rules, now);
+        self.final_at = statement::final_at(desk, rules);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
+    }
+
     /// States a shift (or day) that is over, once it is certain what the machine did until its end.
-    fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+    fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp, counts: &Counts) {
         if self.next_statement.min(self.final_at) > now {
             return;
         }
         while self.next_statement <= now && (self.watch.is_blind() || self.watch.horizon(now) >= self.next_statement) {
             let end = self.next_statement;
-            statement::end(desk, rules, self.parts.counting(), self.parts.counts(), end);
+            let counts = if end == now { counts } else { self.parts.counts() };
+            statement::end(desk, rules, self.parts.counting(), counts, end);
             self.next_statement = rules.calendar.next_end(end);
             self.stated_to = end;
         }
@@ -428,6 +455,7 @@ impl Seen {
             Making { order: order.unwrap_or(shown.order.clone()), product: product.unwrap_or(shown.product.clone()) };
         if making != shown || self.making.shown().is_none() {
             self.before_switch = Some((*self.parts.counts(), self.parts.raw()));
+            self.parts.cut();
         }
         self.making.see(mode_rule(rules), at, making);
     }
@@ -438,7 +466,8 @@ impl Seen {
             return;
         }
         let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
-        let switch = Switch { to: making.clone(), at: *since, counts, raw };
+        let cycles = self.parts.cycles().to_vec();
+        let switch = Switch { to: making.clone(), at: *since, counts, raw, cycles };
         self.switched = Some(making.clone());
         order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
         self.review(desk, rules, switch.at);
@@ -474,7 +503,8 @@ impl Seen {
         self.open_if_due(desk, rules, now);
         self.refresh_parting(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
-        self.state_if_due(desk, rules, now);
+        let counts = *self.parts.counts();
+        self.state_if_due(desk, rules, now, &counts);
     }
 
     /// When a tick could change something.
@@ -649,6 +679,25 @@ impl Seen {
         }
     }
 
+    /// A part ends a cycle, if it is plain that the machine ran, in planned time, for one and the same order.
+    fn time_cycle(&mut self, desk: &Desk<'_>, rules: &MachineRules, look: Look, came_unseen: bool, at: Stamp) {
+        if !look.is_timely() {
+            return;
+        }
+        let making = |of: Option<&(Making, Stamp)>| of.map(|(making, _)| making.clone());
+        let machine = desk.known.machines.get(&rules.id).filter(|machine| machine.current.is_some_and(runs));
+        let is_plain = look.is_clear()
+            && !came_unseen
+            && !self.watch.is_stopping()
+            && self.watch.horizon(at) >= at.plus(-rules.poll_ms.saturating_mul(3) / 2)
+            && self.hours != Hours::Unscheduled
+            && making(self.making.shown()) == making(self.making.settled());
+        match machine.filter(|_| is_plain) {
+            Some(machine) => self.parts.time(look.parts, ideal(rules, machine), at),
+            None => self.parts.lift(),
+        }
+    }
+
     /// A part may fall after the edge; from the second cycle on, signal and counter contradict each other. Neither while
     /// a run waits for its confirmation, nor for parts that came when nobody looked: then the signal says nothing else.
     fn watch_contradiction(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, parts: i64) {
@@ -673,6 +722,7 @@ impl Seen {
                 Going::Unknown => self.parts_in_gap = false,
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
+            self.parts.lift();
             stop::edge(desk, rules, &self.around(rules), edge);
             self.review(desk, rules, edge.at);
             self.refresh_due(desk, rules);
@@ -812,6 +862,15 @@ fn operands(rules: &MachineRules) -> &[Operand] {
 
 fn held(rules: &MachineRules, marks: &BTreeMap<String, Held>) -> Vec<Held> {
     operands(rules).iter().map(|operand| marks.get(&operand.name).copied().unwrap_or_default()).collect()
+}
+
+fn runs(current: Current) -> bool {
+    current.going == Going::Running
+}
+
+/// Of the order that it has, else its own.
+fn ideal(rules: &MachineRules, machine: &Machine) -> Option<Ideal> {
+    machine.order.as_ref().and_then(|(_, order)| order.ideal).or(rules.ideal)
 }
 
 fn mode_rule(rules: &MachineRules) -> ModeRule {

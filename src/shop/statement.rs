@@ -2,7 +2,7 @@
 
 use super::{Desk, known::Stated, rules::MachineRules};
 use crate::{
-    books::{Book, Counting, window},
+    books::{Book, Counting, calendar::Period, window},
     event::{
         Event, Stamp,
         part::Counts,
@@ -22,31 +22,35 @@ pub fn measure(
     span: (Stamp, Stamp),
 ) -> Option<Window> {
     let machine = desk.known.machines.get(&rules.id)?;
-    measure_page(desk, rules, &machine.book, counting, counts, as_of, span)
+    let by = desk.rules.measure(rules, counting, as_of, Some(counts));
+    window::window(&machine.book, span.0, span.1, &by)
 }
 
-pub(super) fn measure_page(
+/// The figures of a period of the calendar, as known now.
+pub(super) fn measure_period(
     desk: &Desk<'_>,
     rules: &MachineRules,
     page: &Book,
     counting: Counting,
     counts: &Counts,
-    as_of: Stamp,
-    span: (Stamp, Stamp),
+    period: &Period,
 ) -> Option<Window> {
-    let by = desk.rules.measure(rules, counting, as_of, Some(counts));
-    window::window(page, span.0, span.1, &by)
+    let by = desk.rules.measure(rules, counting, desk.now, Some(counts));
+    window::period(page, period, &by)
 }
 
-/// A window edge: states the shift (or day) that ends there.
+/// A window edge: states the shift (or day) that ends there. One that the wall clock was set back into ends once more.
 pub fn end(desk: &mut Desk<'_>, rules: &MachineRules, counting: Counting, counts: &Counts, edge: Stamp) {
-    let last = edge.plus(-1);
-    let Some(period) = rules.calendar.shift(last).filter(|period| period.to == edge) else { return };
+    let Some(period) = rules.calendar.ended(edge) else { return };
     let kind = if rules.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
-    if desk.known.machines.get(&rules.id).is_some_and(|machine| machine.stated.contains_key(&period.id)) {
+    let Some(machine) = desk.known.machines.get(&rules.id) else { return };
+    let Some(window) = measure_period(desk, rules, &machine.book, counting, counts, &period) else { return };
+    let stated = machine.stated.get(&period.id);
+    let is_other = |stated: &Stated| (stated.from, stated.to) != (period.from, period.to);
+    if stated.is_some_and(|stated| is_other(stated) || stated.print == window.print()) {
         return;
     }
-    let Some(window) = measure(desk, rules, counting, counts, desk.now, (period.from, period.to)) else { return };
+    let revision = stated.map_or(0, |stated| stated.revision) + 1;
     desk.tell(Event::Shift(shift::Event {
         machine: rules.id.clone(),
         at: desk.now,
@@ -54,7 +58,7 @@ pub fn end(desk: &mut Desk<'_>, rules: &MachineRules, counting: Counting, counts
         id: period.id,
         from: period.from,
         to: period.to,
-        revision: 1,
+        revision,
         convention: desk.rules.oee.convention.word().to_owned(),
         window: Box::new(window),
     }));
@@ -86,17 +90,20 @@ fn again(
     touched: Stamp,
 ) -> Vec<shift::Event> {
     let is_due = |stated: &Stated| {
-        stated.to > touched || (!stated.is_final && desk.now.since(stated.to) >= desk.rules.final_after_ms)
+        let (_, end) = desk.known.wall.hull(stated.from, stated.to);
+        // One that the wall clock was set back into is stated when it ends once more.
+        end <= desk.now && (end > touched || !stated.is_final && desk.now.since(end) >= desk.rules.final_after_ms)
     };
     let restated = |(id, stated): (&String, &Stated)| {
-        let window = measure_page(desk, rules, book, counting, counts, desk.now, (stated.from, stated.to))?;
+        let period = Period { id: id.clone(), from: stated.from, to: stated.to };
+        let window = measure_period(desk, rules, book, counting, counts, &period)?;
         // A provisional statement is not stated again before it is final.
         let is_news = window.print() != stated.print && (stated.is_final || window.is_final);
         is_news.then(|| shift::Event {
             machine: rules.id.clone(),
             at: desk.now,
             kind: stated.kind,
-            id: id.clone(),
+            id: period.id,
             from: stated.from,
             to: stated.to,
             revision: stated.revision + 1,
@@ -110,6 +117,7 @@ fn again(
 /// When a provisional statement becomes final whatever it waits for.
 pub fn final_at(desk: &Desk<'_>, rules: &MachineRules) -> Stamp {
     let stated = desk.known.machines.get(&rules.id).into_iter().flat_map(|machine| machine.stated.values());
-    let open = stated.filter(|stated| !stated.is_final).map(|stated| stated.to.plus(desk.rules.final_after_ms));
+    let end = |stated: &Stated| desk.known.wall.hull(stated.from, stated.to).1;
+    let open = stated.filter(|stated| !stated.is_final).map(|stated| end(stated).plus(desk.rules.final_after_ms));
     open.min().unwrap_or(Stamp::MAX)
 }

@@ -123,6 +123,17 @@ pub fn restate(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, from:
     }
 }
 
+/// The wall clock was set: an open stop that waits for planned hours begins when the calendar now says.
+pub fn set_clock(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around) {
+    let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
+    let planned_from = rules.calendar.planned_from(stop.from).unwrap_or(stop.from);
+    if stop.started_at >= desk.now && planned_from != stop.started_at {
+        stop.started_at = planned_from;
+        place(desk, rules, &mut stop);
+        tell_again(desk, rules, around, stop, desk.now);
+    }
+}
+
 /// The PLC shows a fault while the machine stands: the first one names the reason, others are listed.
 pub fn fault(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, code: i64, until: Stamp) {
     let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };

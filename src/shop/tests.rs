@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Counting, Ideal, window::window},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, window::window},
     event::{
         part,
         stop::{self, Change, Class, State},
@@ -28,6 +28,7 @@ const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
 const AUTO: PointIx = PointIx(5);
 const DOOR: PointIx = PointIx(6);
+const ORDER: PointIx = PointIx(7);
 
 pub(in crate::shop) fn press() -> MachineRules {
     let counter = |point, name: &str| {
@@ -118,7 +119,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
 }
 
 /// A row of a strip: a name, then a character a second. `█` true, `_` false, `!` a failed read, a blank no reading;
-/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault` or `state` is the code.
+/// a digit of `total` and `reject` is so many parts more, `0` the same count again, `R` a reset to 0; a digit of `fault`, `state` or `order` is the code.
 pub(in crate::shop) struct Strip {
     pub(in crate::shop) shop: Shop,
     pub(in crate::shop) book: Book,
@@ -142,6 +143,7 @@ impl Strip {
                 "state" => STATE,
                 "auto" => AUTO,
                 "door" => DOOR,
+                "order" => ORDER,
                 other => panic!("no row {other}"),
             };
             (point, line.chars().skip(width).collect())
@@ -177,7 +179,7 @@ impl Strip {
                     *raw = 0;
                     Value::Int(0)
                 }
-                digit if [FAULT, STATE].contains(point) => Value::Int(i64::from(digit.to_digit(10).unwrap())),
+                digit if [FAULT, STATE, ORDER].contains(point) => Value::Int(i64::from(digit.to_digit(10).unwrap())),
                 digit => {
                     *raw = (*raw + i64::from(digit.to_digit(10).unwrap())) % 65_536;
                     Value::Int(*raw)
@@ -224,6 +226,7 @@ impl Strip {
         let to = START.plus(i64::try_from(self.length() - 1).unwrap() * 1000);
         let latest = *machine.counts();
         let by = self.shop.rules.measure(machine.rules, machine.counting(), to, Some(&latest));
+        let by = Measure { cycles: machine.cycles(), ..by };
         window(&self.book, START, to, &by).unwrap()
     }
 
@@ -887,6 +890,38 @@ fn a_signal_that_flaps_all_day_makes_no_look_slower() {
 }
 
 #[test]
+fn a_part_that_shows_at_the_very_end_of_a_shift_belongs_to_the_next_one() {
+    use crate::books::calendar::{On, Shift, Weekday};
+    let days = vec![Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+    let shift = Shift {
+        id: "early".to_owned(),
+        on: On::Days { days, from: None, until: None },
+        start: "05:00".parse().unwrap(),
+        end: "06:00:10".parse().unwrap(),
+        breaks: Vec::new(),
+    };
+    let calendar = Calendar::new(TimeZone::UTC, Time::midnight()).planned(vec![shift], Vec::new(), Vec::new());
+    let machine = MachineRules { calendar: Arc::new(calendar), ..press() };
+    let strip = Strip::new(machine, "run    ████████████████\ntotal  1111111111111111\nreject 0").play();
+    let stated: Vec<_> = strip
+        .told
+        .iter()
+        .filter_map(|told| match &told.event {
+            Event::Shift(stated) => Some(stated),
+            _ => None,
+        })
+        .collect();
+    let [stated] = stated.as_slice() else { panic!("one statement: {stated:?}") };
+    let latest = *strip.shop.machines().next().unwrap().counts();
+    let rules = strip.shop.rules();
+    let by = rules.measure(&rules.machines[0], Counting::Read, strip.shop.now(), Some(&latest));
+    let reported = window(&strip.book, START, START.plus(10_000), &by).unwrap();
+    assert_eq!(stated.window.counts, reported.counts);
+    assert_eq!(stated.window.counts.outside_total, 0, "what came later is outside, but not in here");
+    assert!(latest.total > reported.counts.total);
+}
+
+#[test]
 fn an_open_stop_finishes_under_the_threshold_it_began_with() {
     let mut strip = Strip::new(press(), "run ████_________████");
     strip.play_until(7);
@@ -1495,3 +1530,5 @@ proptest! {
         prop_assert_eq!(after.counts.outside_total, before.counts.outside_total);
     }
 }
+
+mod cycle;

@@ -10,9 +10,10 @@ use super::{
     *,
 };
 use crate::{
-    books::{Book, Calendar, Convention, Counting, Ideal, window::window as measured},
+    books::{Book, Calendar, Convention, Counting, Ideal, Measure, window::window as measured},
     event::{
         Event, Told,
+        cycle::{Cycles, Spell},
         id::{Role, mint},
         notice,
         part::{self, Counted, Counts, Raw, Why},
@@ -51,6 +52,7 @@ const RUNS: i64 = 1_900_000;
 fn names() -> Names {
     let press = MachineNames { line: "line-2".to_owned(), asset: "EQ-10042".to_owned() };
     Names {
+        wall: Wall::default(),
         prefix: "andon/v1".to_owned(),
         path: "acme/leipzig/hall-3".to_owned(),
         gateway: GATEWAY.to_owned(),
@@ -197,11 +199,13 @@ fn production() -> Event {
         order: None,
         why: Why::Edge,
         moved: None,
+        cycles: Vec::new(),
     })))
 }
 
 fn notice(machine: Option<&str>) -> Event {
     Event::Notice(notice::Event {
+        clock: None,
         at: at(STOPS),
         machine: machine.map(str::to_owned),
         code: "plc_lost".to_owned(),
@@ -683,8 +687,11 @@ fn minute() -> Window {
         book.apply(&Event::Stop(stop::Event::State(Box::new(change))));
     }
     let latest = Counts { total: 28, good: 27, reject: 1, ..Counts::default() };
+    let mut spell = Spell { first: at(2_000), last: at(58_000), cycles: Cycles::default() };
+    [1000, 1000, 1000, 1100, 1600].into_iter().for_each(|took_ms| spell.cycles.enter(took_ms, Some(1000)));
     let rules = rules();
     let by = rules.measure(&rules.machines[0], Counting::Read, at(60_000), Some(&latest));
+    let by = Measure { cycles: &[spell], ..by };
     measured(&book, at(0), at(60_000), &by).unwrap()
 }
 
@@ -758,6 +765,16 @@ fn a_report() {
                 }
               },
               "parts_bounds": null,
+              "cycle_ms": {
+                "n": 5,
+                "ideal": 1000,
+                "min": 1000,
+                "median": 1003,
+                "p95": 1607,
+                "mean": 1140,
+                "slow": 1,
+                "slow_lost": 600
+              },
               "kpi": {
                 "availability": 0.6666666666666666,
                 "performance": 0.7,
@@ -851,8 +868,9 @@ fn the_status_of_the_gateway() {
     let status = Status {
         status: "online",
         instance: Uuid::nil(),
-        started_at: Time(at(0)),
-        at: Time(at(DECIDED)),
+        started_at: names.time(at(0)),
+        at: names.time(at(DECIDED)),
+        clock: "synced",
         version: "0.1.0",
         clock_speed: 1,
         machines: vec![names.about(Some(MACHINE))],
@@ -867,6 +885,7 @@ fn the_status_of_the_gateway() {
           "instance": "00000000-0000-0000-0000-000000000000",
           "started_at": "2026-11-23T06:00:00.000Z",
           "at": "2026-11-23T06:16:03.200Z",
+          "clock": "synced",
           "version": "0.1.0",
           "clock_speed": 1,
           "machines": [

@@ -160,6 +160,7 @@ impl Plant {
             prefix: plan.prefix.clone(),
             path: plan.rules.path.clone(),
             gateway: plan.rules.gateway.clone(),
+            wall: plan.rules.calendar.wall().clone(),
             machines: (plan.rules.machines.iter())
                 .map(|m| (m.id.clone(), MachineNames { line: m.line.clone(), asset: m.asset.clone() }))
                 .collect(),

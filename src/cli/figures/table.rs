@@ -183,6 +183,16 @@ impl Page<'_> {
         };
         let (total, good, reject) = (counts.total, counts.good, counts.reject);
         self.line(format!("  parts {total}{bounds}, good {good}, reject {reject}{rework}{outside}"));
+        if let Some(of) = window.cycles.figures() {
+            let ideal = of.ideal_ms.map_or("–".to_owned(), span);
+            self.line(format!(
+                "  cycles {}, ideal {ideal}: fastest {}, half within {},",
+                of.n,
+                span(of.min_ms),
+                span(of.median_ms)
+            ));
+            self.line(format!("    95 % within {}; {} slow, {} lost", span(of.p95_ms), of.slow, span(of.slow_lost_ms)));
+        }
         if !window.flags.is_empty() {
             let flags = wrapped(&comma_separated(&window.flags), 8, 4);
             let flags = self.ink.paint(Colour::Yellow, flags);

@@ -7,7 +7,7 @@
 
 use super::Error;
 use crate::event::{
-    Stamp,
+    Stamp, Wall,
     part::{Bounds, Counts},
     shift::Kind,
     window::{Kpi, Window},
@@ -71,6 +71,7 @@ const STEPS: &[&str] = &["
         made TEXT NOT NULL,
         losses TEXT NOT NULL,
         downtimes TEXT NOT NULL,
+        cycles TEXT NOT NULL,
         PRIMARY KEY (machine, kind, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE page (
@@ -131,7 +132,7 @@ pub struct Stated {
     pub kind: Kind,
     /// The window's.
     pub id: String,
-    /// The whole window, also where the gateway saw only a part of it.
+    /// The whole window, also where the gateway saw only a part of it; by the wall clock.
     pub from: Stamp,
     /// First instant after.
     pub to: Stamp,
@@ -147,7 +148,16 @@ pub struct Stated {
     pub window: Window,
 }
 
-/// A machine's day.
+impl Stated {
+    /// Nothing but a person can change it any more, and the wall clock was not set back into it since.
+    pub fn is_settled(&self, wall: &Wall) -> bool {
+        let known_ms = self.window.calendar_ms + self.window.from.since(self.from);
+        let shown_ms = || wall.times(self.from, self.to).iter().map(|(from, to)| to.since(*from)).sum::<i64>();
+        self.window.is_final && (wall.is_plain() || known_ms == shown_ms())
+    }
+}
+
+/// A machine's day, or what of it lies between two steps of the wall clock; instants of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The machine's id.
@@ -286,6 +296,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
         failures,
         restorations,
         restoration_ms,
+        cycles,
         kpi: _,
         flags,
         losses,
@@ -300,7 +311,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             :calendar_ms, :clock_adjust_ms, :running, :short_stop, :down, :changeover, :planned_stop, :external,
             :unscheduled, :unknown, :planned_ms, :run_ms, :outside_run_ms, :changeover_ms, :total, :good, :reject, :rework,
             :outside_total, :outside_good, :parts_min, :parts_max, :failures, :restorations, :restoration_ms, :flags,
-            :made, :losses, :downtimes)
+            :made, :losses, :downtimes, :cycles)
          ON CONFLICT DO UPDATE SET
             begins = excluded.begins, ends = excluded.ends, sequence = excluded.sequence,
             revision = CASE :revision WHEN 0 THEN revision + (print <> excluded.print) ELSE :revision END,
@@ -316,7 +327,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             outside_good = excluded.outside_good, parts_min = excluded.parts_min, parts_max = excluded.parts_max,
             failures = excluded.failures, restorations = excluded.restorations,
             restoration_ms = excluded.restoration_ms, flags = excluded.flags, made = excluded.made,
-            losses = excluded.losses, downtimes = excluded.downtimes
+            losses = excluded.losses, downtimes = excluded.downtimes, cycles = excluded.cycles
          WHERE excluded.sequence > sequence",
     )?
     .execute(named_params! {
@@ -332,6 +343,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
         ":parts_max": parts_bounds.and_then(|bounds| bounds.max),
         ":failures": failures, ":restorations": restorations, ":restoration_ms": restoration_ms,
         ":flags": flags.join(" "), ":made": text(made), ":losses": text(losses), ":downtimes": text(downtimes),
+        ":cycles": if cycles.is_empty() { String::new() } else { text(cycles) },
     })?;
     Ok(())
 }
@@ -385,8 +397,9 @@ pub(super) fn windows(
             kpi: Kpi::default(),
             flags: flags.split_terminator(' ').map(str::to_owned).collect(),
             made: read(row, 38)?,
-            losses: read(row, 41)?,
+            losses: read(row, 42)?,
             downtimes: read(row, 40)?,
+            cycles: read(row, 41)?,
         };
         windows.push(Stated {
             machine: machine.to_owned(),
@@ -454,9 +467,9 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn read<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Vec<T>> {
+fn read<T: DeserializeOwned + Default>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
     match row.get_ref(column)?.as_str()? {
-        "[]" => Ok(Vec::new()),
+        "" | "[]" => Ok(T::default()),
         text => serde_json::from_str(text).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
         }),

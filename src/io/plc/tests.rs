@@ -3,6 +3,7 @@
 mod broken;
 mod hostile;
 mod lab;
+mod neighbours;
 mod notices;
 
 use super::*;

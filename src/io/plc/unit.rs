@@ -32,6 +32,10 @@ const COUNTED_EVERY: Duration = Duration::from_secs(10);
 const HOLES_RETRIED_EVERY: Duration = Duration::from_secs(300);
 /// First pause of a silent unit among others, in time-outs; it doubles with each time-out more.
 const UNIT_BACK_OFF_TIMEOUTS: u32 = 4;
+/// A pause is shorter by up to this share of it, so that no two units keep step.
+const UNIT_BACK_OFF_SPREAD: f64 = 0.25;
+/// Asked directly after another PLC's silence, one that is well has so many time-outs to answer in.
+const PATIENCE_IN_DOUBT: u32 = 2;
 /// Longest pause: a unit that was switched on is seen within this.
 const UNIT_BACK_OFF_CAP: Duration = Duration::from_secs(30);
 /// First polls are spread over the poll, but none comes later than this.
@@ -56,6 +60,8 @@ pub(super) struct Unit {
     last_reply: Stamp,
     /// Looks in a row that ended in the PLC's own silence.
     silences: u32,
+    /// It was silent too, directly after another one's silence.
+    is_suspect: bool,
     not_before: Option<Instant>,
     counters: Counters,
     counted: Option<Instant>,
@@ -100,6 +106,24 @@ impl Disturbance {
     }
 }
 
+/// What one look gave.
+pub(super) struct Look {
+    pub(super) words: Vec<Word>,
+    pub(super) heard: Heard,
+}
+
+/// What one look heard of the channel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Answer,
+    /// The last request went unanswered.
+    Silence,
+    /// The same, directly after another PLC's silence: it proves nothing.
+    Excused,
+    /// The PLC was not asked, or the channel failed.
+    Nothing,
+}
+
 /// What one round over all blocks gave.
 struct Round {
     readings: Vec<Reading>,
@@ -135,6 +159,7 @@ impl Unit {
             answers: None,
             last_reply: now,
             silences: 0,
+            is_suspect: false,
             not_before: None,
             counters: Counters::default(),
             counted: None,
@@ -152,35 +177,62 @@ impl Unit {
     /// When a group is to be looked at: a unit that may cost its time-out lets those go first who are due until then.
     pub(super) fn turn_of(&self, group: usize) -> Stamp {
         let next = self.groups[group].next;
-        if self.answers == Some(false) && self.not_before.is_none_or(|at| at <= Instant::now()) {
+        if self.answers == Some(false) && !self.rests() {
             return next.plus(i64::try_from(self.settings.timeout.as_millis()).unwrap_or(i64::MAX));
         }
         next
     }
 
-    /// One poll of a group, and what it has to say.
-    pub(super) async fn look(&mut self, group: usize, link: &mut Link) -> Vec<Word> {
-        let round = self.round(group, link).await;
+    /// Whether it is to be asked only when the channel is surely free: it did not answer last time, nor ever since it was
+    /// lost.
+    pub(super) fn waits_for_quiet(&self) -> bool {
+        self.answers != Some(true) && (self.is_suspect || self.silences > 0) && !self.rests()
+    }
+
+    fn rests(&self) -> bool {
+        self.not_before.is_some_and(|at| Instant::now() < at)
+    }
+
+    /// The next poll of a group is not later than this.
+    pub(super) fn look_again(&mut self, group: usize, at: Stamp) {
+        let next = &mut self.groups[group].next;
+        *next = (*next).min(at.max(self.clock.now()));
+    }
+
+    /// One poll of a group, and what it has to say. In doubt, another PLC was silent just before.
+    pub(super) async fn look(&mut self, group: usize, link: &mut Link, is_doubtful: bool) -> Look {
+        let round = self.round(group, link, is_doubtful).await;
         let at = self.clock.now();
         let tally = link.take_tally();
         if self.settings.hangs_up {
             link.hang_up();
         }
+        let heard = match &round.fault {
+            Some(fault) if is_doubtful && !round.answered && is_of_unit(fault) => Heard::Excused,
+            Some(Error::NoReply { .. }) => Heard::Silence,
+            _ if round.answered => Heard::Answer,
+            _ => Heard::Nothing,
+        };
+        let is_excused = heard == Heard::Excused;
         let mut words = Vec::new();
-        self.judge(&round, at, &mut words);
+        if is_excused {
+            self.is_suspect = true;
+        } else {
+            self.judge(&round, at, &mut words);
+        }
         self.count(&round, &tally, at, &mut words);
         if round.answered {
             self.last_reply = at;
         }
         let group = &mut self.groups[group];
         group.has_failed = round.fault.is_some();
-        let is_news = round.answered || !words.is_empty();
+        let is_news = round.answered || is_excused || !words.is_empty();
         if is_news || at.since(group.last_told) >= SILENCE_TOLD_EVERY_MS {
             group.last_told = at;
             let ixs = group.points.iter().map(|(ix, _)| *ix);
             words.push(Word::Seen(Observation { at, readings: ixs.zip(round.readings).collect() }));
         }
-        words
+        Look { words, heard }
     }
 
     /// Sets the next poll of the grid that has not passed yet.
@@ -236,6 +288,7 @@ impl Unit {
 
     /// Lost, or back.
     fn judge(&mut self, round: &Round, at: Stamp, words: &mut Vec<Word>) {
+        self.is_suspect &= matches!(round.fault, Some(Error::Resting));
         let plc = &self.settings.id;
         let address = self.settings.channel.to_string();
         match &round.fault {
@@ -275,10 +328,7 @@ impl Unit {
 
     /// When this unit is asked again. Faults of the connection have a back-off of their own.
     fn back_off(&mut self, fault: &Error) {
-        if !matches!(
-            fault,
-            Error::NoReply { .. } | Error::Garbled(_) | Error::Checksum | Error::Refused(_) | Error::Closed(_)
-        ) {
+        if !is_of_unit(fault) {
             return;
         }
         self.silences += 1;
@@ -288,7 +338,8 @@ impl Unit {
             Some(_) if self.is_alone => self.clock.real(self.settings.poll).clamp(BACK_OFF, BACK_OFF_CAP),
             Some(more) => {
                 let pause = self.settings.timeout * UNIT_BACK_OFF_TIMEOUTS;
-                pause.saturating_mul(1 << more.min(8)).min(UNIT_BACK_OFF_CAP)
+                let pause = pause.saturating_mul(1 << more.min(8)).min(UNIT_BACK_OFF_CAP);
+                pause.mul_f64(1.0 - UNIT_BACK_OFF_SPREAD * fastrand::f64())
             }
         };
         self.not_before = Some(Instant::now() + pause);
@@ -330,15 +381,15 @@ impl Unit {
     }
 
     /// Reads every block of a group; the first fault ends the round, and what is left is silent.
-    async fn round(&mut self, group: usize, link: &mut Link) -> Round {
+    async fn round(&mut self, group: usize, link: &mut Link, is_doubtful: bool) -> Round {
         let count = self.groups[group].points.len();
         let readings = vec![Reading::Bad(Bad::Silent); count];
         let mut round = Round { readings, answered: false, fault: None, new_holes: Vec::new() };
-        if self.not_before.is_some_and(|at| Instant::now() < at) {
+        if self.rests() {
             round.fault = Some(Error::Resting);
             return round;
         }
-        let (unit, patience) = (self.settings.unit, self.settings.timeout);
+        let (unit, timeout) = (self.settings.unit, self.settings.timeout);
         self.groups[group].make_whole(&self.settings);
         for (block, code) in &self.groups[group].holes {
             block.slots.iter().for_each(|slot| round.readings[slot.place] = Reading::Bad(Bad::Refused(*code)));
@@ -349,6 +400,7 @@ impl Unit {
         while round.fault.is_none()
             && let Some((block, lasting)) = stack.pop()
         {
+            let patience = if is_doubtful && !round.answered { timeout * PATIENCE_IN_DOUBT } else { timeout };
             let outcome = link.read(unit, patience, &block).await;
             round.answered |= matches!(outcome, Ok(_) | Err(Error::Refused(_)));
             match outcome {
@@ -431,6 +483,11 @@ impl Group {
         self.whole_at.get_or_insert_with(|| Instant::now() + HOLES_RETRIED_EVERY);
         self.holes.push((block, code));
     }
+}
+
+/// The unit itself did not answer, or not properly.
+fn is_of_unit(fault: &Error) -> bool {
+    matches!(fault, Error::NoReply { .. } | Error::Garbled(_) | Error::Checksum | Error::Refused(_) | Error::Closed(_))
 }
 
 /// When the first poll begins: the same for the same PLC, so that a restart does not bring all of them together.

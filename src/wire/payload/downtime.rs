@@ -59,6 +59,7 @@ struct Change<'a> {
 /// The `data` of the event: the whole record after `change`.
 pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl Serialize + 'a {
     let downtime = stop.downtime.as_ref();
+    let time = |at| about.time(at);
     Data {
         downtime_id: stop.downtime_id(),
         stop_id: stop.stop_id,
@@ -71,8 +72,8 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         },
         origin: if stop.is_declared() { "declared" } else { "machine" },
         about,
-        started_at: Time(stop.started_at),
-        ended_at: stop.ended_at.map(Time),
+        started_at: time(stop.started_at),
+        ended_at: stop.ended_at.map(time),
         duration_ms: stop.duration_ms,
         excluded_ms: stop.excluded_ms,
         unknown_ms: stop.unknown_ms,
@@ -81,11 +82,11 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         flags: &stop.flags,
         observed: stop
             .observed
-            .map(|observed| Observed { started_at: Time(observed.started_at), ended_at: observed.ended_at.map(Time) }),
+            .map(|observed| Observed { started_at: time(observed.started_at), ended_at: observed.ended_at.map(time) }),
         shares: &stop.shares,
         class: stop.class,
         counts_in: stop.counts_in,
-        reason: stop.reason.as_ref().map(Reason::from),
+        reason: stop.reason.as_ref().map(|reason| Reason::of(about, reason)),
         fault: stop.fault.as_ref(),
         order: stop.order.as_deref(),
         product: stop.product.as_deref(),
@@ -96,7 +97,7 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         split_from: stop.split.map(|split| split.from),
         change: Change {
             by: &change.by,
-            at: Time(change.at),
+            at: time(change.at),
             why: change.why.as_deref(),
             command_id: change.command_id.as_deref(),
         },

@@ -68,8 +68,8 @@ pub fn data<'a>(about: About<'a>, event: &'a Event) -> impl Serialize + 'a {
         downtimes: window.into_iter().flat_map(|window| &window.downtimes).map(|share| share.downtime_id).collect(),
         operators: [],
         process: [],
-        from: Time(event.from),
-        to: has_ended.then_some(Time(event.at)),
+        from: about.time(event.from),
+        to: has_ended.then(|| about.time(event.at)),
         r#final: has_ended,
     }
 }

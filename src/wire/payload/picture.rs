@@ -55,14 +55,14 @@ pub struct Live<'a> {
 pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> impl Serialize + 'a {
     let number = live.stop.and_then(|stop| stop.downtime).map(|downtime| downtime.number);
     StateData {
-        at: Time(at),
+        at: about.time(at),
         about,
         state: live.state.map_or(State::Unknown, |(state, ..)| state),
-        since: live.state.map(|(_, since, _)| Time(since)),
+        since: live.state.map(|(_, since, _)| about.time(since)),
         provisional: live.state.is_some_and(|(.., provisional)| provisional),
         stop_id: live.stop.map(|stop| stop.stop_id),
         downtime: number.map(|number| format!("{}/{number}", about.machine.unwrap_or_default())),
-        reason: live.stop.and_then(|stop| stop.reason.as_ref()).map(Reason::from),
+        reason: live.stop.and_then(|stop| stop.reason.as_ref()).map(|reason| Reason::of(about, reason)),
         fault: (live.fault != 0).then_some(live.fault),
         order: live.order,
         counts: live.counts.into(),
@@ -77,7 +77,7 @@ pub fn downtime<'a>(at: Stamp, about: About<'a>, open: Option<&'a stop::Downtime
         at: Time,
         downtime: Option<D>,
     }
-    Data { at: Time(at), downtime: open.map(|open| downtime::data(about, &open.stop, open)) }
+    Data { at: about.time(at), downtime: open.map(|open| downtime::data(about, &open.stop, open)) }
 }
 
 /// `P/oee`: the shift (or day) so far, the last full hour, the current order.
@@ -99,7 +99,7 @@ pub fn oee<'a>(
         hour: Option<window::Data<'a>>,
         order: Option<window::Data<'a>>,
     }
-    Data { at: Time(at), about, convention, shift, hour, order }
+    Data { at: about.time(at), about, convention, shift, hour, order }
 }
 
 /// `G/status`
@@ -113,6 +113,8 @@ pub struct Status<'a> {
     pub started_at: Time,
     /// Of this picture.
     pub at: Time,
+    /// `synced` or, while stamps cannot be trusted, `unsynced`.
+    pub clock: &'static str,
     /// Of the program.
     pub version: &'static str,
     /// 1, but in a simulation.

@@ -29,8 +29,8 @@ pub fn data<'a>(about: About<'a>, Event::Counted(counted): &'a Event) -> impl Se
     Data {
         about,
         revision: 1,
-        from: Time(counted.from),
-        to: Time(counted.to),
+        from: about.time(counted.from),
+        to: about.time(counted.to),
         order: counted.order.as_ref().map(|order| order.order.as_str()),
         product: counted.order.as_ref().and_then(|order| order.product.as_deref()),
         lot: counted.order.as_ref().and_then(|order| order.lot.as_deref()),

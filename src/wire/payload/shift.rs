@@ -31,7 +31,7 @@ pub fn data<'a>(about: About<'a>, stated: &'a Event) -> impl Serialize + 'a {
         path: about.path,
         asset: about.asset,
         convention: &stated.convention,
-        stated_at: Time(stated.at),
+        stated_at: about.time(stated.at),
         window: window::data(which, &stated.window),
     }
 }

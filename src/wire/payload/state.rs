@@ -45,9 +45,9 @@ pub struct CountsData {
     rework: i64,
 }
 
-impl<'a> From<&'a stop::Reason> for Reason<'a> {
-    fn from(reason: &'a stop::Reason) -> Reason<'a> {
-        Reason { code: &reason.code, text: &reason.text, by: &reason.by, at: Time(reason.at) }
+impl<'a> Reason<'a> {
+    pub(super) fn of(about: About<'a>, reason: &'a stop::Reason) -> Reason<'a> {
+        Reason { code: &reason.code, text: &reason.text, by: &reason.by, at: about.time(reason.at) }
     }
 }
 
@@ -65,10 +65,10 @@ pub fn data<'a>(about: About<'a>, change: &'a StateChange) -> impl Serialize + '
         revision: 1,
         state: change.state,
         previous_state: change.previous,
-        since: Time(change.since),
+        since: about.time(change.since),
         provisional: change.provisional,
         stop_id: stop.map(|stop| stop.stop_id),
-        reason: stop.and_then(|stop| stop.reason.as_ref()).map(Reason::from),
+        reason: stop.and_then(|stop| stop.reason.as_ref()).map(|reason| Reason::of(about, reason)),
         fault: (change.fault != 0).then_some(change.fault),
         order: change.order.as_deref(),
         counts: (&change.counts).into(),

@@ -2,6 +2,7 @@
 
 use crate::{
     event::{
+        cycle::Figures,
         part::Bounds,
         stop::{Class, CountsIn, State},
         window::{IdealSource, Kpi, Loss, Share, Window},
@@ -52,6 +53,7 @@ pub struct Data<'a> {
     good_ideal_ms: i64,
     counts: Counts,
     parts_bounds: Option<Bounds>,
+    cycle_ms: Option<CycleData>,
     kpi: KpiData,
     failures: i64,
     restorations: i64,
@@ -89,6 +91,19 @@ struct Counts {
 struct Outside {
     total: i64,
     good: i64,
+}
+
+/// `n` and `slow` are numbers of cycles.
+#[derive(Serialize)]
+struct CycleData {
+    n: i64,
+    ideal: Option<i64>,
+    min: i64,
+    median: i64,
+    p95: i64,
+    mean: i64,
+    slow: i64,
+    slow_lost: i64,
 }
 
 #[derive(Serialize)]
@@ -165,6 +180,7 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
             outside: Outside { total: of.counts.outside_total, good: of.counts.outside_good },
         },
         parts_bounds: of.parts_bounds,
+        cycle_ms: of.cycles.figures().map(cycle),
         kpi: kpi(&of.kpi),
         failures: of.failures,
         restorations: of.restorations,
@@ -209,6 +225,19 @@ fn share(share: &Share) -> ShareData<'_> {
         counts_in: share.counts_in,
         reason: share.reason.as_deref(),
         fault: share.fault,
+    }
+}
+
+fn cycle(of: Figures) -> CycleData {
+    CycleData {
+        n: of.n,
+        ideal: of.ideal_ms,
+        min: of.min_ms,
+        median: of.median_ms,
+        p95: of.p95_ms,
+        mean: of.mean_ms,
+        slow: of.slow,
+        slow_lost: of.slow_lost_ms,
     }
 }
 
