@@ -1745,6 +1745,19 @@ fn tabs_and_umlauts_keep_the_marks_in_place() {
 }
 
 #[test]
+fn a_loss_counts_somewhere() {
+    added(
+        "[oee]\nfailure = \"none\"",
+        &expect![[r#"
+        andon.toml:22:11: a loss counts somewhere: only a [[reason]] can say that there was no stop at all
+          22 | failure = "none"
+             |           ^^^^^^
+        hint: availability, performance or excluded
+    "#]],
+    );
+}
+
+#[test]
 fn what_is_not_acted_on_is_said_once_a_kind() {
     added(
         r#"order = "press-plc.total2"

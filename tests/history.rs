@@ -242,6 +242,47 @@ fn a_report_says_the_same_with_and_without_what_is_kept() {
 }
 
 #[test]
+fn where_the_clock_was_set_a_report_says_the_same_with_and_without_what_is_kept() {
+    let steps = [
+        [7 * MINUTE_MS, -12 * MINUTE_MS],
+        [-9 * HOUR_MS, 5 * HOUR_MS],
+        [2 * DAY_MS, -2 * DAY_MS - HOUR_MS],
+        [-25 * HOUR_MS, 40],
+    ];
+    for (seed, steps) in (31..).zip(steps) {
+        let folder = tempfile::tempdir().unwrap();
+        let temper = Temper { faults: false, dark: 0, ..LIVELY };
+        let mut plant = Plant::open(folder.path(), 2, temper, seed);
+        let mut until = BEGIN;
+        for step_ms in steps {
+            until = until.plus(DAY_MS + 13 * HOUR_MS);
+            plant.live(until);
+            plant.set_clock(step_ms);
+            plant.close(step_ms > 0);
+            plant.reopen();
+        }
+        plant.live(until.plus(2 * DAY_MS + 5 * HOUR_MS));
+        plant.close(true);
+        let (code, out, err) = ask(folder.path(), &["report", "--verify"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{steps:?}: {out}");
+        let kinds = ["shift", "day", "hour", "order", "all"];
+        let all = || kinds.map(|kind| windows(report(folder.path(), &["--window", kind])));
+        let kept = all();
+        by_hand(folder.path(), NO_HISTORY);
+        for ((kind, kept), counted) in kinds.iter().zip(kept).zip(all()) {
+            assert_eq!(kept.len(), counted.len(), "{steps:?} {kind}");
+            for (kept, counted) in kept.iter().zip(&counted) {
+                for (field, value) in kept.as_object().unwrap() {
+                    let name = format!("{steps:?} {kind} {} {} {field}", kept["machine"], kept["id"]);
+                    assert_eq!(value, &counted[field], "{name}");
+                }
+            }
+            assert!(!kept.is_empty(), "{kind}");
+        }
+    }
+}
+
+#[test]
 fn verify_finds_what_was_changed_by_another_hand() {
     let folder = tempfile::tempdir().unwrap();
     let mut plant = Plant::open(folder.path(), 3, LIVELY, 21);

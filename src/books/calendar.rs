@@ -8,7 +8,7 @@
 //!
 //! A shift belongs to the local date that it starts on: that date names it, and a holiday takes the shifts that start on it.
 //!
-//! Everything here goes by the clock on the wall; [`timeline`] asks it about instants of the gateway's timeline.
+//! Everything here goes by the clock on the wall; `timeline` asks it about instants of the gateway's timeline.
 
 mod timeline;
 

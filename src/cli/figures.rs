@@ -69,6 +69,8 @@ struct Page {
     book: Book,
     /// Windows that are kept, of the kind that is asked for.
     stated: Vec<Stated>,
+    /// How often each other shift (or day) was stated, by its id.
+    revisions: BTreeMap<String, u64>,
     /// The last event that told its counts.
     counted: u64,
     /// The counts as seen last, in marks or told by the last event.
@@ -97,6 +99,9 @@ impl Figures {
         if let Some(index) = index {
             let page = &mut self.books[index];
             page.book.apply(&told.event);
+            if let Event::Shift(stated) = &told.event {
+                page.revisions.insert(stated.id.clone(), stated.revision);
+            }
             page.counted = told.sequence;
             page.latest = page.book.readings.last().map(|reading| reading.counts);
         }
@@ -113,6 +118,8 @@ impl Figures {
                 page.counted = told.map_or(0, |told| told.sequence);
                 page.latest = told.map(|told| told.counts);
                 (page.stated, page.book) = (stated, book);
+                let told = known.machines.get(&rules.id).into_iter().flat_map(|machine| &machine.stated);
+                page.revisions = told.map(|(id, stated)| (id.clone(), stated.revision)).collect();
             }
         }
     }
@@ -194,7 +201,8 @@ impl Figures {
                 Kind::All => window::window(&page.book, period.from, period.to, &by)?,
                 _ => window::period(&page.book, &period, &by)?,
             };
-            Some(Figure::of_machine(machine, word, period.id, window))
+            let revision = page.revisions.get(&period.id).copied().unwrap_or(1);
+            Some(Figure { revision, ..Figure::of_machine(machine, word, period.id, window) })
         }));
         if kind == Kind::Order {
             into.extend(self.orders(machine, page, (from, to), &by));

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     books::{Calendar, Cell, Ideal, Oee},
+    event::stop::CountsIn,
     io::{self, plc::Channel},
     shop::rules::{
         Counter, Counters, LineRule, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule,
@@ -52,6 +53,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     let reasons = reader.reasons(mirror);
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
     reader.machine_lines(mirror);
+    reader.oee(&mirror.oee);
     reader.not_yet(mirror);
     if reader.faults.iter().any(|fault| fault.severity == Severity::Fault) {
         return None;
@@ -598,6 +600,17 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Only a reason can say that there was no stop at all.
+    fn oee(&mut self, oee: &mirror::Oee) {
+        for (_, counts_in) in cells(oee) {
+            if let Some(counts_in) = counts_in.as_ref().filter(|counts_in| counts_in.value == CountsIn::None) {
+                let what =
+                    "a loss counts somewhere: only a [[reason]] can say that there was no stop at all".to_owned();
+                self.fault("contradiction", &counts_in.span, what, "availability, performance or excluded".to_owned());
+            }
+        }
+    }
+
     fn order_required(&mut self, machine: &Machine) {
         if *machine.order_required && machine.order.is_none() && machine.product.is_none() {
             let what = "`order_required` without a point that names the order: every stop would be external".to_owned();
@@ -1043,8 +1056,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn oee(oee: &mirror::Oee) -> Oee {
-    let cells = [
+fn cells(oee: &mirror::Oee) -> [(Cell, &Option<At<CountsIn>>); 9] {
+    [
         (Cell::Failure, &oee.failure),
         (Cell::Operational, &oee.operational),
         (Cell::Unassigned, &oee.unassigned),
@@ -1054,7 +1067,11 @@ fn oee(oee: &mirror::Oee) -> Oee {
         (Cell::Planned, &oee.planned),
         (Cell::Break, &oee.pause),
         (Cell::ShortStop, &oee.short_stop),
-    ];
+    ]
+}
+
+fn oee(oee: &mirror::Oee) -> Oee {
+    let cells = cells(oee);
     let overrides = cells.into_iter().filter_map(|(cell, counts_in)| Some((cell, **counts_in.as_ref()?))).collect();
     Oee { convention: *oee.convention, overrides }
 }

@@ -475,7 +475,8 @@ impl Seen {
 
     /// Something was learned of what happened since `touched`: statements that it reaches into may be others.
     fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, touched: Stamp) {
-        if touched < self.stated_to || touched == Stamp::MAX {
+        let is_open = self.final_at != Stamp::MAX;
+        if touched < self.stated_to || touched == Stamp::MAX || is_open {
             statement::review(desk, rules, self.parts.counting(), self.parts.counts(), touched);
             self.final_at = statement::final_at(desk, rules);
         }
@@ -737,6 +738,7 @@ impl Seen {
         {
             stop::open_downtime(desk, rules, &self.around(rules), due);
             self.due = None;
+            self.review(desk, rules, due);
         }
     }
 
@@ -880,7 +882,10 @@ fn mode_rule(rules: &MachineRules) -> ModeRule {
 /// An order or product as a PLC names it; empty or 0 for none.
 fn name(value: &Value) -> Option<String> {
     match value {
-        Value::Text(text) => Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()),
+        Value::Text(text) => {
+            let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+            Some(if text.trim_matches('0').is_empty() { String::new() } else { text.to_owned() })
+        }
         other => other.as_int().filter(|number| *number != 0).map(|number| number.to_string()),
     }
     .filter(|name| !name.is_empty())

@@ -435,8 +435,8 @@ pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Arou
     let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
     let Some(book) = desk.known.machines.get(&rules.id).map(|machine| &machine.book) else { return };
     let product = book.order_at(at).and_then(|order| order.product.as_ref());
-    let ended = book.assignments.iter().rev().find(|assignment| assignment.from < at && assignment.order.is_none());
-    let is_between = ended.is_some_and(|ended| ended.from <= stop.from);
+    let before = book.assignments.iter().rev().find(|assignment| assignment.from < at);
+    let is_between = before.is_some_and(|before| before.order.is_none() && before.from <= stop.from);
     let is_other = product.is_some() && products_before(book, at).next().is_some_and(|before| Some(before) != product);
     if is_between && is_other && stop.fault.is_none() && stop.reason.is_none() && stop.inferred.is_none() {
         stop.inferred = Some(Inferred::Changeover);

@@ -229,6 +229,13 @@ impl Plant {
         turn.reply.unwrap().verdict.map(|_| ()).map_err(|refusal| refusal.code)
     }
 
+    /// Somebody sets the clock on the wall.
+    pub fn set_clock(&mut self, step_ms: i64) {
+        let turn = self.desk.shop.turn(Input::Clock { step_ms, is_synced: true }, self.now);
+        self.names.wall.clone_from(&self.desk.shop.known().wall);
+        self.tell(turn.told);
+    }
+
     /// Waits until everything is on the disk.
     pub fn settle(&mut self) {
         while self.desk.pen.as_ref().unwrap().unwritten() > 0 {

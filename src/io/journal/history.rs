@@ -149,11 +149,14 @@ pub struct Stated {
 }
 
 impl Stated {
-    /// Nothing but a person can change it any more, and the wall clock was not set back into it since.
+    /// Nothing but a person can change it any more, and where the wall clock was set in it, all of that time is in it.
     pub fn is_settled(&self, wall: &Wall) -> bool {
-        let known_ms = self.window.calendar_ms + self.window.from.since(self.from);
-        let shown_ms = || wall.times(self.from, self.to).iter().map(|(from, to)| to.since(*from)).sum::<i64>();
-        self.window.is_final && (wall.is_plain() || known_ms == shown_ms())
+        let is_whole = || {
+            let lengths = wall.times(self.from, self.to).into_iter().map(|(from, to)| to.since(from));
+            let lengths: Vec<i64> = lengths.collect();
+            lengths == [self.to.since(self.from)] || lengths.iter().sum::<i64>() == self.window.calendar_ms
+        };
+        self.window.is_final && (wall.is_plain() || is_whole())
     }
 }
 
