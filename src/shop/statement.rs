@@ -89,8 +89,12 @@ fn again(
     (counting, counts): (Counting, &Counts),
     touched: Stamp,
 ) -> Vec<shift::Event> {
-    // What was stated provisionally waits for anything that is learned.
-    let is_due = |stated: &Stated| stated.to > touched || !stated.is_final;
+    let is_due = |stated: &Stated| {
+        let (_, end) = desk.known.wall.hull(stated.from, stated.to);
+        // One that the wall clock was set back into is stated when it ends once more; what was stated provisionally waits
+        // for anything that is learned.
+        end <= desk.now && (end > touched || !stated.is_final)
+    };
     let restated = |(id, stated): (&String, &Stated)| {
         let period = Period { id: id.clone(), from: stated.from, to: stated.to };
         let window = measure_period(desk, rules, book, counting, counts, &period)?;
