@@ -8,9 +8,11 @@ mod daemon;
 #[cfg_attr(not(feature = "demo"), path = "cli/no_demo.rs")]
 mod demo;
 mod figures;
+mod past;
 mod probe;
 mod report;
 mod simulate;
+mod verify;
 
 use crate::config::{self, Plan};
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -4,6 +4,7 @@
 //! let go after its commit, so that nothing is told that is not written.
 
 mod backlog;
+pub mod history;
 mod memory;
 mod picture;
 mod record;
@@ -15,7 +16,7 @@ use crate::{
     io::{
         clock::{Clock, Look, WallWatch, boot_id},
         descriptors,
-        journal::{self, Committed, Envelope, Journal, Marks as MarksFile, Pen, Row},
+        journal::{self, Committed, Envelope, History, Journal, Marks as MarksFile, Pen, Row, history::Line},
         mqtt, plc,
         systemd::Notify,
     },
@@ -23,10 +24,11 @@ use crate::{
     wire::{Names, envelope},
 };
 use backlog::Backlog;
+use history::{Archive, Made};
 use memory::Memory;
 use picture::Pictures;
 use record::Recording;
-use remember::{changed_rules, latest_anchor, latest_marks, remember, rules_text};
+use remember::{changed_rules, latest_anchor, latest_marks, recall, remember, rules_text};
 use status::{PlcStatus, StatusBook};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -125,7 +127,21 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     descriptors::allow(lines.len())?;
     let (journal, start) = Journal::open(&settings.journal)?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
-    let known = remember(&start)?;
+    let mut known = remember(&start)?;
+    let snapshot_at = start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence);
+    let mut archive = Archive::open(&settings.rules, &known, snapshot_at, &start.history, &journal)?;
+    let mut behind = history::terms_in_force(&settings.rules);
+    recall(&start, &mut known, |told| {
+        if archive.is_complete() {
+            let lines = archive.enter(told);
+            // An older andon may have written the last events: it keeps no history.
+            behind.extend(lines.into_iter().filter(|_| Some(told.sequence) > start.history.through));
+        }
+    });
+    let made = match archive.is_complete() {
+        true => None,
+        false => Some(history::make(settings.journal.data_dir.clone(), &settings.rules, start.last_sequence)?),
+    };
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let in_memory = marks_file.read().map(|kept| kept.body);
@@ -200,14 +216,16 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         status,
         status_is_old: false,
         acked: start.cursor,
-        snapshot_at: start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence),
+        archive,
+        made,
+        snapshot_at,
         beats: 0,
         beats_at_snapshot: 0,
         polls: 0,
         quiet_beats: 0,
         patient_beats,
     };
-    house.open(rules_text, &changed);
+    house.open(rules_text, behind, &changed);
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
     // The journal's thread has been told; what it could not write is an error.
     match ending.join() {
@@ -251,6 +269,9 @@ struct Gateway {
     /// Counters have moved since it was told.
     status_is_old: bool,
     acked: u64,
+    archive: Archive,
+    /// The history of what was told before there was one, as long as it is made.
+    made: Option<mpsc::Receiver<Made>>,
     snapshot_at: u64,
     beats: u64,
     beats_at_snapshot: u64,
@@ -263,9 +284,10 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn open(&mut self, rules_text: String, changed: &[String]) {
+    fn open(&mut self, rules_text: String, lines: Vec<Line>, changed: &[String]) {
         let now = self.clock.now();
-        let mut envelope = Envelope { rules: Some(rules_text), ..Envelope::default() };
+        let history = History { lines, ..History::default() };
+        let mut envelope = Envelope { rules: Some(rules_text), history, ..Envelope::default() };
         self.watch_clock(now, &mut envelope);
         self.recorded_ms = self.names.wall.offset_ms();
         for id in changed {
@@ -277,6 +299,7 @@ impl Gateway {
         self.clear_gone(&mut envelope);
         let turn = self.shop.turn(Input::Tick, now);
         self.enclose(turn.told, &mut envelope);
+        self.reach(&mut envelope);
         // From its first word on, another process of this boot can go on exactly.
         envelope.marks = serde_json::to_string(&self.marks()).ok();
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
@@ -344,6 +367,7 @@ impl Gateway {
                     self.status.trouble = trouble;
                     self.tell_status();
                 }
+                made = made(&mut self.made), if self.held.is_none() => self.keep(made),
                 _ = beat.tick() => self.beat(),
                 () = wake.sleep_until(due) => self.turn(Input::Tick, wake.now()),
             }
@@ -471,6 +495,7 @@ impl Gateway {
 
     fn enclose(&mut self, told: Vec<Told>, envelope: &mut Envelope<Passenger>) {
         for told in told {
+            envelope.history.lines.extend(self.archive.enter(&told));
             match row(&self.names, &told) {
                 Ok(row) => envelope.rows.push(row),
                 // The words of this house always have a JSON form.
@@ -481,6 +506,34 @@ impl Gateway {
         let is_old = self.beats - self.beats_at_snapshot >= SNAPSHOT_BEATS;
         if last >= self.snapshot_at + SNAPSHOT_EVENTS || (is_old && last > self.snapshot_at) {
             self.snapshot(envelope);
+        }
+        self.reach(envelope);
+    }
+
+    /// With every line it is written how far the history follows, and with every snapshot, from which a start goes on.
+    fn reach(&self, envelope: &mut Envelope<Passenger>) {
+        if self.archive.is_complete() && (!envelope.history.lines.is_empty() || envelope.snapshot.is_some()) {
+            envelope.history.through = Some(self.shop.known().last_sequence());
+        }
+    }
+
+    /// What was told before there was a history.
+    fn keep(&mut self, made: Option<Made>) {
+        let mut envelope = Envelope::default();
+        match made {
+            Some(Made::Lines(lines)) => envelope.history.lines = lines,
+            Some(Made::All(chronicle)) => match self.archive.go_on(chronicle) {
+                Some(lines) => {
+                    info!("the history of days that are over is made");
+                    let through = Some(self.shop.known().last_sequence());
+                    envelope.history = History { lines, through };
+                }
+                None => warn!("more was told meanwhile than can wait: the history is made at the next start"),
+            },
+            None => self.made = None,
+        }
+        if envelope.history != History::default() {
+            self.send(envelope);
         }
     }
 
@@ -608,6 +661,7 @@ impl Gateway {
         let mut last = self.held.take().unwrap_or_default();
         last.marks = marks;
         self.snapshot(&mut last);
+        self.reach(&mut last);
         let _ = self.pen.write(last);
         let deadline = tokio::time::sleep(LAST_COMMIT);
         tokio::pin!(deadline);
@@ -632,6 +686,14 @@ impl Gateway {
         }
         info!(last_sequence = self.shop.known().last_sequence(), acknowledged = self.acked, "gateway stopped");
         self.pen.close();
+    }
+}
+
+/// The next of what is made; for ever where nothing is.
+async fn made(from: &mut Option<mpsc::Receiver<Made>>) -> Option<Made> {
+    match from {
+        Some(from) => from.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -68,9 +68,12 @@ pub struct Assignment {
 }
 
 /// What one machine did, as far as it is remembered.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Book {
+    /// What ended before is forgotten; `MIN`: nothing is.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub since: Stamp,
     /// In order; each ends where the next begins, the last is open.
     pub intervals: Vec<Interval>,
     /// In order of their start.
@@ -102,6 +105,18 @@ impl Piece {
     pub fn ms(&self) -> i64 {
         self.to.since(self.from)
     }
+}
+
+impl Default for Book {
+    fn default() -> Book {
+        let (intervals, stops, readings, assignments, cycles) = Default::default();
+        Book { since: Stamp::MIN, intervals, stops, readings, assignments, cycles }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_whole(since: &Stamp) -> bool {
+    *since == Stamp::MIN
 }
 
 impl Book {
@@ -144,10 +159,12 @@ impl Book {
         }
     }
 
-    /// Forgets what ended before `before`; a stop that was open then or later keeps all its intervals.
+    /// Forgets what ended before `before`; a stop that was open then or later keeps all its parts and intervals.
     pub fn trim(&mut self, before: Stamp) {
-        self.stops.retain(|stop| stop.ended_at.is_none_or(|ended| ended >= before));
+        let first = self.stops.iter().position(|stop| stop.ended_at.is_none_or(|ended| ended >= before));
+        self.stops.drain(..first.map_or(self.stops.len(), |first| self.first_part(first)));
         let before = self.stops.first().map_or(before, |stop| stop.from.min(before));
+        self.since = self.since.max(before);
         let keep_from = |froms: &dyn Fn(usize) -> Option<Stamp>| {
             let mut first = 0;
             while froms(first + 1).is_some_and(|next| next <= before) {
@@ -168,6 +185,12 @@ impl Book {
     pub fn untold<'a>(&self, cycles: &'a [Spell]) -> impl Iterator<Item = &'a Spell> {
         let told_to = self.cycles.last().map(|spell| spell.last);
         cycles.iter().filter(move |spell| told_to.is_none_or(|told_to| spell.first > told_to))
+    }
+
+    /// Where the parts of a stop begin that the one at `index` belongs to: however often it was split, it is one failure.
+    pub fn first_part(&self, index: usize) -> usize {
+        let stop_id = self.stops[index].stop_id;
+        self.stops[..index].iter().rposition(|stop| stop.stop_id != stop_id).map_or(0, |other| other + 1)
     }
 
     /// When the first interval begins.

@@ -259,6 +259,8 @@ impl Sums<'_> {
         if inside(stop.started_at) && has_length && stop.counts_in != CountsIn::None {
             enter_loss(window, reason(stop), stop.class, stop.counts_in).times += 1;
             window.failures += i64::from(is_failure(stop) && !is_counted);
+            // Also one that has no time in here yet may still become a downtime, or nothing.
+            self.is_open |= stop.ended_at.is_none() && stop.downtime.is_none();
         }
         if is_failure(stop) && stop.ended_at.is_some_and(inside) {
             window.restorations += i64::from(!is_counted);
@@ -358,7 +360,7 @@ fn bounds(book: &Book, from: Stamp, to: Stamp, by: &Measure<'_>) -> Option<Bound
 }
 
 /// Makes the ratios of what was added up.
-fn judge(window: &mut Window, convention: Convention) {
+pub fn judge(window: &mut Window, convention: Convention) {
     let unknown_ms = window.time_in(State::Unknown);
     let inside = window.counts.total - window.counts.outside_total;
     let inside_good = window.counts.good - window.counts.outside_good;

@@ -9,7 +9,7 @@ use super::{
         By, Format, Kind,
         words::{Ink, span},
     },
-    report,
+    past::{self, Asked},
 };
 use crate::{
     books::Calendar,
@@ -80,7 +80,8 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     heard.finish();
     outcome?;
     println("\nThe report, from the journal:\n");
-    let figures = report::read(gateway_settings(&plan, &folder))?;
+    let everything = Asked { machine: None, kind: Kind::All, range: (Stamp::MIN, Stamp::MAX), with_losses: true };
+    let figures = past::read(gateway_settings(&plan, &folder), &everything)?;
     let sheet = figures.sheet(&[Kind::All], (Stamp::MIN, Stamp::MAX), None, By::Machine);
     let mut out = io::stdout().lock();
     Failure::unless_printed(sheet.write(Format::Table, Ink::of(&out), &mut out))

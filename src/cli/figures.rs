@@ -10,8 +10,9 @@ pub(super) use sheet::{AsOf, Figure, Sheet};
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
     event::{Event, Stamp, Told, cycle::Spell, notice, part::Counts, window::Window},
+    io::journal::history::Stated,
     shop::{
-        Marks, Rules, Shop,
+        Known, Marks, Rules, Shop,
         part::Parts,
         rules::{Counters, MachineRules},
     },
@@ -66,10 +67,12 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
-    /// How often each shift (or day) was stated, by its id.
-    stated: BTreeMap<String, u64>,
-    /// When its last event was made.
-    told_at: Stamp,
+    /// Windows that are kept, of the kind that is asked for.
+    stated: Vec<Stated>,
+    /// How often each other shift (or day) was stated, by its id.
+    revisions: BTreeMap<String, u64>,
+    /// The last event that told its counts.
+    counted: u64,
     /// The counts as seen last, in marks or told by the last event.
     latest: Option<Counts>,
     /// Cycles up to then.
@@ -97,10 +100,27 @@ impl Figures {
             let page = &mut self.books[index];
             page.book.apply(&told.event);
             if let Event::Shift(stated) = &told.event {
-                page.stated.insert(stated.id.clone(), stated.revision);
+                page.revisions.insert(stated.id.clone(), stated.revision);
             }
-            page.told_at = told.recorded;
+            page.counted = told.sequence;
             page.latest = page.book.readings.last().map(|reading| reading.counts);
+        }
+    }
+
+    /// Goes on from what is kept: of each machine its windows and the book that the others are counted from, which
+    /// reaches up to what is known.
+    pub(super) fn resume(&mut self, known: &Known, mut kept: BTreeMap<String, (Vec<Stated>, Book)>) {
+        self.as_of = AsOf { sequence: known.last_sequence(), at: self.as_of.at.max(known.at) };
+        self.rules = Arc::new(self.rules.on(&known.wall));
+        for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
+            if let Some((stated, book)) = kept.remove(&rules.id) {
+                let told = known.machines.get(&rules.id).and_then(|machine| machine.told.as_ref());
+                page.counted = told.map_or(0, |told| told.sequence);
+                page.latest = told.map(|told| told.counts);
+                (page.stated, page.book) = (stated, book);
+                let told = known.machines.get(&rules.id).into_iter().flat_map(|machine| &machine.stated);
+                page.revisions = told.map(|(id, stated)| (id.clone(), stated.revision)).collect();
+            }
         }
     }
 
@@ -108,7 +128,7 @@ impl Figures {
     pub(super) fn mark(&mut self, marks: &Marks) {
         self.as_of.at = self.as_of.at.max(marks.at);
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
-            if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.at >= page.told_at) {
+            if let Some(mark) = marks.machines.get(&rules.id).filter(|_| marks.sequence >= page.counted) {
                 page.latest = Some(mark.parts.counts);
                 page.cycles.clone_from(&mark.parts.timed.spells);
                 page.counting = Some(Parts::new(rules, Some(&mark.parts), &Counts::default()).counting());
@@ -142,8 +162,10 @@ impl Figures {
     }
 
     fn windows(&self, kind: Kind, machine: &MachineRules, page: &Page, range: (Stamp, Stamp), into: &mut Vec<Figure>) {
-        let Some(begins) = page.book.begins() else { return };
-        let range = machine.calendar.wall().hull(range.0, range.1);
+        let wall = machine.calendar.wall();
+        let first = page.stated.iter().map(|stated| wall.hull(stated.from, stated.to).0).min();
+        let Some(begins) = page.book.begins().into_iter().chain(first).min() else { return };
+        let range = wall.hull(range.0, range.1);
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
@@ -160,12 +182,26 @@ impl Figures {
         let counting = page.counting.unwrap_or(configured);
         let by = self.rules.measure(machine, counting, self.as_of.at, page.latest.as_ref());
         let by = Measure { cycles: &page.cycles, ..by };
-        into.extend(periods.into_iter().filter_map(|period| {
+        let overlaps = |stated: &Stated| {
+            let (begun, ended) = wall.hull(stated.from, stated.to);
+            begun < to && from < ended
+        };
+        into.extend(page.stated.iter().filter(|stated| overlaps(stated)).map(|stated| {
+            // What is not final may meanwhile be known better.
+            let period = || Period { id: stated.id.clone(), from: stated.from, to: stated.to };
+            let counted = || window::period(&page.book, &period(), &by);
+            let window = if stated.is_settled(wall) { None } else { counted() };
+            let window = window.unwrap_or_else(|| stated.window.clone());
+            Figure { revision: stated.revision, ..Figure::of_machine(machine, word, stated.id.clone(), window) }
+        }));
+        let last = page.stated.last();
+        let is_new = |period: &Period| last.is_none_or(|last| last.to < period.to && last.id != period.id);
+        into.extend(periods.into_iter().filter(is_new).filter_map(|period| {
             let window = match kind {
                 Kind::All => window::window(&page.book, period.from, period.to, &by)?,
                 _ => window::period(&page.book, &period, &by)?,
             };
-            let revision = page.stated.get(&period.id).copied().unwrap_or(1);
+            let revision = page.revisions.get(&period.id).copied().unwrap_or(1);
             Some(Figure { revision, ..Figure::of_machine(machine, word, period.id, window) })
         }));
         if kind == Kind::Order {

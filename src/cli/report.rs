@@ -2,16 +2,13 @@
 
 use super::{
     Exit, Failure,
-    figures::{By, Figures, Format, Kind, words::Ink},
+    figures::{By, Format, Kind, words::Ink},
+    past::{self, Asked},
+    verify,
 };
-use crate::{
-    config::Plan,
-    event::{Stamp, Told},
-    io::journal::{self, Marks as MarksFile, Reader},
-    shop::Marks,
-};
+use crate::{config::Plan, event::Stamp};
 use clap::Args;
-use std::{io, sync::Arc};
+use std::io::{self, BufWriter};
 
 #[derive(Debug, Args)]
 pub(super) struct What {
@@ -33,6 +30,9 @@ pub(super) struct What {
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Count everything that is kept anew from the journal, and say where it differs.
+    #[arg(long)]
+    verify: bool,
 }
 
 pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
@@ -42,35 +42,24 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
         return Err(Failure::say(Exit::Usage, words));
     }
     let settings = super::daemon::settings(plan, None, 1);
+    if what.verify {
+        let is_json = match what.format {
+            Format::Table => false,
+            Format::Json => true,
+            Format::Csv | Format::Losses => {
+                return Err(Failure::say(Exit::Usage, "what --verify finds is told as --format table or json"));
+            }
+        };
+        return verify::run(&settings, what.machine.as_deref(), is_json);
+    }
     let range = (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX));
-    let sheet = read(settings)?.sheet(&[what.window], range, what.machine.as_deref(), what.by);
-    let mut out = io::stdout().lock();
-    Failure::unless_printed(sheet.write(what.format, Ink::of(&out), &mut out))
-}
-
-/// Everything that the journal and the marks of a gateway tell.
-pub(super) fn read(settings: crate::gateway::Settings) -> Result<Figures, Failure> {
-    let unusable = |error: journal::Error| Failure::new(Exit::Journal, &error);
-    let reader = Reader::open(&settings.journal.data_dir).map_err(unusable)?;
-    let mut figures = Figures::new(Arc::new(settings.rules));
-    let mut passed_over = 0;
-    reader
-        .each_row(|row| match serde_json::from_str::<Told>(&row.internal) {
-            Ok(told) => figures.enter(&told),
-            Err(_) => passed_over += 1,
-        })
-        .map_err(unusable)?;
-    if passed_over > 0 {
-        super::eprint_words(&format!("warning: {passed_over} events of another version were passed over\n"));
-    }
-    let instance = reader.instance().map_err(unusable)?;
-    let in_memory = MarksFile::place(&settings.journal, instance).read().map(|kept| kept.body);
-    for marks in [reader.marks().map_err(unusable)?, in_memory].into_iter().flatten() {
-        if let Ok(marks) = serde_json::from_str::<Marks>(&marks) {
-            figures.mark(&marks);
-        }
-    }
-    Ok(figures)
+    let asked =
+        Asked { machine: what.machine.as_deref(), kind: what.window, range, with_losses: what.format != Format::Csv };
+    let sheet = past::read(settings, &asked)?.sheet(&[what.window], range, what.machine.as_deref(), what.by);
+    let out = io::stdout().lock();
+    let ink = Ink::of(&out);
+    // Standard output alone is written line by line, whatever it leads to.
+    Failure::unless_printed(sheet.write(what.format, ink, &mut BufWriter::new(out)))
 }
 
 fn moment(text: &str) -> Result<Stamp, String> {

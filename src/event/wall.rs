@@ -118,6 +118,13 @@ impl Wall {
         })
     }
 
+    /// The earliest and the latest time that the wall clock shows in `[from, to)`.
+    pub fn shown(&self, from: Stamp, to: Stamp) -> (Stamp, Stamp) {
+        let first = self.spans(from, to).map(|span| span.shown(span.from)).min();
+        let last = self.spans(from, to).map(|span| span.shown(span.to)).max();
+        (first.unwrap_or(self.of(from)), last.unwrap_or(self.of(to)))
+    }
+
     /// All that the wall clock shows as a time in `[from, to)`: spans of the timeline, in order; those that meet are one.
     pub fn times(&self, from: Stamp, to: Stamp) -> Vec<(Stamp, Stamp)> {
         let mut times: Vec<(Stamp, Stamp)> = Vec::new();

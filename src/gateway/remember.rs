@@ -6,25 +6,32 @@ use crate::{
     io::journal,
     shop::{Known, Marks, Rules, rules::MachineRules},
 };
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tracing::warn;
 
-/// The snapshot, and every event after it.
+/// The snapshot.
 pub(super) fn remember(start: &journal::Start) -> Result<Known, Error> {
-    let mut known = match &start.snapshot {
-        Some((_, snapshot)) => serde_json::from_str(snapshot).map_err(Error::Snapshot)?,
-        None => Known { epoch: start.epoch, ..Known::default() },
-    };
+    match &start.snapshot {
+        Some((_, snapshot)) => serde_json::from_str(snapshot).map_err(Error::Snapshot),
+        None => Ok(Known { epoch: start.epoch, ..Known::default() }),
+    }
+}
+
+/// Every event after it.
+pub(super) fn recall(start: &journal::Start, known: &mut Known, mut each: impl FnMut(&Told)) {
     for row in &start.tail {
         match serde_json::from_str::<Told>(&row.internal) {
-            Ok(told) => known.apply(&told),
+            Ok(told) => {
+                each(&told);
+                known.apply(&told);
+            }
             Err(error) => {
                 warn!(sequence = row.sequence, kind = row.kind, %error, "an event of another version was passed over");
                 known.next_sequence = row.sequence + 1;
             }
         }
     }
-    Ok(known)
 }
 
 /// The later of the marks in memory and those on disk.
@@ -53,16 +60,23 @@ pub(super) fn latest_anchor(disk: Option<&str>, memory: Option<&str>, boot: &str
 
 /// What figures depend on, by machine: kept beside the journal, so that a change can be said aloud.
 pub(super) fn rules_text(rules: &Rules) -> String {
-    let of = |machine: &MachineRules| (machine.id.clone(), format!("{machine:?}"));
-    let mut texts: BTreeMap<String, String> = rules.machines.iter().map(of).collect();
-    texts.insert(String::new(), format!("{:?} {:?} {:?}", rules.oee, rules.products, rules.reasons));
-    serde_json::to_string(&texts).unwrap_or_default()
+    let of = |machine: &MachineRules| (machine.id.clone(), serde_json::to_value(machine).unwrap_or_default());
+    let mut all: BTreeMap<String, Value> = rules.machines.iter().map(of).collect();
+    let common = json!({
+        "oee": rules.oee,
+        "final_after_ms": rules.final_after_ms,
+        "products": rules.products,
+        "reasons": rules.reasons,
+    });
+    all.insert(String::new(), common);
+    serde_json::to_string(&all).unwrap_or_default()
 }
 
-/// The machines whose rules are others than last time; an empty id stands for all.
+/// The machines whose rules are others than last time; an empty id stands for all. What an earlier release has kept in
+/// another form says nothing.
 pub(super) fn changed_rules(before: Option<&str>, now: &str) -> Vec<String> {
-    let read = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
+    let read = |text: &str| serde_json::from_str::<BTreeMap<String, Value>>(text).unwrap_or_default();
     let Some(before) = before.map(read) else { return Vec::new() };
-    let changed = read(now).into_iter().filter(|(id, text)| before.get(id).is_some_and(|before| before != text));
-    changed.map(|(id, _)| id).collect()
+    let is_other = |id: &String, now: &Value| before.get(id).is_some_and(|before| before.is_object() && before != now);
+    read(now).into_iter().filter(|(id, now)| is_other(id, now)).map(|(id, _)| id).collect()
 }

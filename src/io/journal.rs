@@ -4,13 +4,17 @@
 //! What is handed to the pen comes back as [`Committed`] when it is on the disk, in the same order, and not before.
 //! Other processes look with a [`Reader`].
 
+pub mod history;
 mod lock;
 mod marks;
 mod reader;
 mod schema;
 mod writer;
 
-use crate::custody::chain::{self, Link};
+use crate::{
+    custody::chain::{self, Link},
+    event::{Stamp, shift::Kind},
+};
 use rusqlite::Connection;
 use std::{
     fs, io,
@@ -20,6 +24,7 @@ use std::{
 };
 use uuid::Uuid;
 
+pub use history::History;
 pub use marks::{Kept, Marks};
 pub use reader::Reader;
 pub use writer::{CURSOR, Ending, Health, Pen, Trouble, UNWRITTEN};
@@ -73,6 +78,8 @@ pub struct Start {
     pub cursor: u64,
     /// The rules under which it was written last.
     pub rules: Option<String>,
+    /// What is kept of days that are over.
+    pub history: history::Reach,
     /// The database was made just now.
     pub fresh: bool,
 }
@@ -88,13 +95,22 @@ pub struct Envelope<P> {
     pub snapshot: Option<(u64, String)>,
     /// Replaces those before.
     pub rules: Option<String>,
+    /// What follows from `rows` for days that are over.
+    pub history: History,
     /// Replies, acknowledgements, pictures.
     pub passengers: Vec<P>,
 }
 
 impl<P> Default for Envelope<P> {
     fn default() -> Envelope<P> {
-        Envelope { rows: Vec::new(), marks: None, snapshot: None, rules: None, passengers: Vec::new() }
+        Envelope {
+            rows: Vec::new(),
+            marks: None,
+            snapshot: None,
+            rules: None,
+            history: History::default(),
+            passengers: Vec::new(),
+        }
     }
 }
 
@@ -137,6 +153,7 @@ impl Journal {
         let path = data_dir.join(schema::FILE);
         let mut db = schema::connect(&path, schema::Absent::Make)?;
         let fresh = schema::migrate(&mut db, &path)?;
+        history::migrate(&mut db, &path)?;
         let (start, last) = found(&db, fresh).map_err(|error| Error::database(&path, "read", error))??;
         tracing::info!(
             path = %path.display(),
@@ -146,6 +163,18 @@ impl Journal {
             "journal opened"
         );
         Ok((Journal { path, db, lock, last, cursor: start.cursor }, start))
+    }
+}
+
+impl Journal {
+    /// The kept pages of a machine that overlap `[from, to)`, in order.
+    pub fn pages(&self, machine: &str, range: (Stamp, Stamp)) -> Result<Vec<history::Page>, Error> {
+        history::pages(&self.db, machine, range, false).map_err(|error| Error::database(&self.path, "read", error))
+    }
+
+    /// The kept windows of a machine that overlap `[from, to)`, in order.
+    pub fn windows(&self, of: (&str, Kind), range: (Stamp, Stamp)) -> Result<Vec<history::Stated>, Error> {
+        history::windows(&self.db, of, range, true).map_err(|error| Error::database(&self.path, "read", error))
     }
 }
 
@@ -197,6 +226,7 @@ fn found(db: &Connection, fresh: bool) -> rusqlite::Result<Result<(Start, Place)
         marks: schema::marks(db)?,
         cursor: schema::cursor(db)?,
         rules: meta.rules,
+        history: history::reach(db)?,
         fresh,
     };
     Ok(Ok((start, last)))

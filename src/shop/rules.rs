@@ -1,7 +1,7 @@
 //! The configuration as the shop needs it: every reference resolved, every default filled in. Changes only by a restart.
 
 use crate::{
-    books::{Calendar, Counting, Ideal, Measure, Oee},
+    books::{Calendar, Counting, Ideal, Measure, Oee, Terms},
     event::{
         Stamp, Wall,
         part::Counts,
@@ -9,6 +9,7 @@ use crate::{
     },
     signal::{PointIx, expression::Expression},
 };
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Everything that the shop is told before it opens.
@@ -44,7 +45,7 @@ pub struct LineRule {
 }
 
 /// One `[[reason]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReasonRule {
     /// `mech.jam`
     pub code: String,
@@ -61,7 +62,7 @@ pub struct ReasonRule {
 }
 
 /// One `[[product]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProductRule {
     /// Its number.
     pub code: String,
@@ -70,7 +71,7 @@ pub struct ProductRule {
 }
 
 /// One `[[machine]]`. Durations in milliseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MachineRules {
     /// Its id.
     pub id: String,
@@ -87,12 +88,15 @@ pub struct MachineRules {
     /// What counts its parts.
     pub counters: Counters,
     /// The PLC's fault code; 0 for none.
+    #[serde(skip)]
     pub fault: Option<PointIx>,
     /// The PLC's state code: it says of which class a stop is, and without a run signal whether it runs.
     pub state: Option<StateRule>,
     /// The number of the order that the PLC knows; empty or 0 for none.
+    #[serde(skip)]
     pub order: Option<PointIx>,
     /// What the PLC makes; without it an order that is named like a product is one of that product.
+    #[serde(skip)]
     pub product: Option<PointIx>,
     /// It may not run without an order: a stop without one is external.
     pub order_required: bool,
@@ -117,11 +121,12 @@ pub struct MachineRules {
 }
 
 /// What says that a machine runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum RunRule {
     /// A run signal; true after the last true sample for `hold_ms`.
     Signal {
         /// The point.
+        #[serde(skip)]
         point: PointIx,
         /// A blinking lamp is lit as long.
         hold_ms: i64,
@@ -143,9 +148,10 @@ pub enum RunRule {
 }
 
 /// One point of an expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Operand {
     /// Where it is read.
+    #[serde(skip)]
     pub point: PointIx,
     /// The point's name: what a mark knows it by.
     pub name: String,
@@ -154,9 +160,10 @@ pub struct Operand {
 }
 
 /// What the codes of a machine's state point mean; each stands in one list at most.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StateRule {
     /// Where it is read.
+    #[serde(skip)]
     pub point: PointIx,
     /// How often.
     pub poll_ms: i64,
@@ -187,7 +194,7 @@ impl StateRule {
 }
 
 /// Which counters a machine has: any two, or `total` alone.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
     /// All parts.
     pub total: Option<Counter>,
@@ -198,9 +205,10 @@ pub struct Counters {
 }
 
 /// One cumulative counter of a PLC.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Counter {
     /// Where it is read.
+    #[serde(skip)]
     pub point: PointIx,
     /// The point's name, for `raw`.
     pub name: String,
@@ -209,6 +217,7 @@ pub struct Counter {
     /// How often it is read.
     pub poll_ms: i64,
     /// The flag of the PLC that rises when it starts at 0 again.
+    #[serde(skip)]
     pub overflow: Option<PointIx>,
 }
 
@@ -216,6 +225,18 @@ impl Rules {
     /// The machine whose figures are those of this line, if one alone is.
     pub fn bottleneck(&self, line: &str) -> Option<&str> {
         self.lines.iter().find(|rule| rule.id == line)?.bottleneck.as_deref()
+    }
+
+    /// What the figures of a machine hang on.
+    pub fn terms(&self, machine: &MachineRules) -> Terms {
+        let Counters { total, good, reject } = &machine.counters;
+        Terms {
+            calendar: machine.calendar.clone(),
+            oee: self.oee.clone(),
+            ideal: machine.ideal,
+            counters: [total, good, reject].into_iter().flatten().map(|counter| counter.name.clone()).collect(),
+            final_after_ms: self.final_after_ms,
+        }
     }
 
     /// The same rules, where the wall clock was set as `wall` tells: local times of the calendars follow it.

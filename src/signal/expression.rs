@@ -2,6 +2,7 @@
 //!
 //! It has three values: where a read failed only what holds either way is known. `||` binds weaker than `&&`.
 
+use serde::Serialize;
 use std::ops::Range;
 
 /// Longer is a program, and belongs into the PLC. Bytes.
@@ -17,7 +18,7 @@ const MOST_DEPTH: usize = 16;
 const MARKS: &str = "&|!()=<>";
 
 /// A condition over points, each named by its place among the operands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Expression {
     /// The operand is true, or not zero.
     Holds(usize),
@@ -32,7 +33,7 @@ pub enum Expression {
 }
 
 /// How an operand compares with a constant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Relation {
     /// `==`
     Equal,

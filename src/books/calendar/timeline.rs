@@ -38,6 +38,24 @@ impl Calendar {
         self.shown(from, to, |from, to| self.days_shown(from, to))
     }
 
+    /// The days that overlap `[from, to)`, each as often as the wall clock went through it: spans of the timeline between
+    /// two steps, whole, in order and without gap or overlap.
+    pub fn day_spans(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
+        self.wall.spans(from, to).flat_map(move |cut| {
+            let era = self.wall.era_of(cut.from);
+            self.days_shown(era.shown(cut.from), era.shown(cut.to)).map(move |day| Period {
+                from: era.instant(day.from).max(era.from),
+                to: era.instant(day.to).min(era.to),
+                ..day
+            })
+        })
+    }
+
+    /// Nothing is planned where the wall clock shows this time.
+    pub fn is_off(&self, shown: Stamp) -> bool {
+        self.shift_shown(shown).is_none()
+    }
+
     /// The hours that overlap `[from, to)`, in order.
     pub fn hours(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Period> + '_ {
         self.shown(from, to, |from, to| self.hours_shown(from, to))

@@ -1,8 +1,10 @@
 //! A data folder in, what was committed there out, beside the writer and without disturbing it.
 
-use super::{Error, Row, lock, schema};
+use super::{Error, Row, history, lock, schema};
+use crate::event::{Stamp, shift::Kind};
 use rusqlite::{Connection, OpenFlags};
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -48,6 +50,54 @@ impl Reader {
         let mut rows = Vec::new();
         self.read(|db| schema::rows(db, sequence, Some(limit), |row, _| rows.push(row)))?;
         Ok(rows)
+    }
+
+    /// Several questions in one read transaction, so that the answers belong together. Ask only: think afterwards.
+    pub fn at_once<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, Error>) -> Result<T, Error> {
+        self.read(|db| db.execute_batch("BEGIN"))?;
+        let answer = ask(self);
+        let ended = self.read(|db| db.execute_batch("ROLLBACK"));
+        answer.and_then(|answer| ended.map(|()| answer))
+    }
+
+    /// The latest snapshot: the sequence up to which it holds, and itself.
+    pub fn snapshot(&self) -> Result<Option<(u64, String)>, Error> {
+        self.read(schema::snapshot)
+    }
+
+    /// The sequence up to which the latest snapshot holds; 0 without one.
+    pub fn snapshot_sequence(&self) -> Result<u64, Error> {
+        self.read(schema::snapshot_sequence)
+    }
+
+    /// Up to which event the history follows the journal; `None` where there is none that this program knows.
+    pub fn history_through(&self) -> Result<Option<u64>, Error> {
+        self.read(history::through)
+    }
+
+    /// The kept windows of a machine that overlap `[from, to)`, in order; without their losses where nobody shows them.
+    pub fn windows(
+        &self,
+        of: (&str, Kind),
+        range: (Stamp, Stamp),
+        with_losses: bool,
+    ) -> Result<Vec<history::Stated>, Error> {
+        self.read(|db| history::windows(db, of, range, with_losses))
+    }
+
+    /// The page of a machine's day that holds `at`.
+    pub fn page(&self, machine: &str, at: Stamp) -> Result<Option<history::Page>, Error> {
+        Ok(self.read(|db| history::pages(db, machine, (at, at.plus(1)), false))?.pop())
+    }
+
+    /// The pages of a machine that overlap `[from, to)`, in order, and with `and_next` the one behind them.
+    pub fn pages(&self, machine: &str, range: (Stamp, Stamp), and_next: bool) -> Result<Vec<history::Page>, Error> {
+        self.read(|db| history::pages(db, machine, range, and_next))
+    }
+
+    /// The rules that kept windows were made under, as JSON by fingerprint.
+    pub fn terms(&self) -> Result<BTreeMap<i64, String>, Error> {
+        self.read(history::terms)
     }
 
     /// Every row, ascending, in one read transaction.

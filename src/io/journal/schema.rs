@@ -151,6 +151,12 @@ pub(super) fn snapshot(db: &Connection) -> rusqlite::Result<Option<(u64, String)
     db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
+/// Of the latest; 0 without one.
+pub(super) fn snapshot_sequence(db: &Connection) -> rusqlite::Result<u64> {
+    let last: Option<u64> = db.query_one("SELECT max(sequence) FROM snapshot", [], |row| row.get(0))?;
+    Ok(last.unwrap_or(0))
+}
+
 pub(super) fn marks(db: &Connection) -> rusqlite::Result<Option<String>> {
     db.query_row("SELECT body FROM mark", [], |row| row.get(0)).optional()
 }

@@ -1,6 +1,6 @@
 //! Envelopes in, the same after their commit out: one thread, one connection, one transaction for all that waits.
 
-use super::{Committed, Envelope, Error, Journal, Place, lock::Lock, schema};
+use super::{Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, schema};
 use crate::{custody::chain, io::in_words};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -221,6 +221,7 @@ impl<P> Writer<P> {
                     || envelope.marks.is_some()
                     || envelope.snapshot.is_some()
                     || envelope.rules.is_some()
+                    || envelope.history != History::default()
             })
     }
 
@@ -274,6 +275,7 @@ impl<P> Writer<P> {
             if let Some(rules) = &envelope.rules {
                 schema::put_rules(&transaction, rules)?;
             }
+            history::put(&transaction, &envelope.history)?;
         }
         if cursor != self.cursor {
             schema::put_cursor(&transaction, cursor)?;
