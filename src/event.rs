@@ -99,6 +99,9 @@ pub struct Told {
     pub id: Uuid,
     /// When the gateway decided it.
     pub recorded: Stamp,
+    /// The command that it follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
     /// What happened.
     pub event: Event,
 }

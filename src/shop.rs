@@ -18,7 +18,7 @@ use crate::{
     books::Counting,
     event::{
         Event, Stamp, Told,
-        command::{Command, Refusal, Reply},
+        command::{Command, Refusal, Reply, Verdict},
         cycle::Spell,
         id::{Role, mint},
         notice,
@@ -49,10 +49,10 @@ pub enum Input<'a> {
     Closed(&'a Observation),
     /// Another room has something to say.
     Notice(&'a notice::Event),
-    /// Somebody asks for something, about a machine.
+    /// Somebody asks for something.
     Command {
-        /// Its id.
-        machine: &'a str,
+        /// Of which machine; `None`: of the gateway.
+        machine: Option<&'a str>,
         /// What.
         command: &'a Command,
         /// What was fetched, where it is about days that are no longer remembered.
@@ -116,6 +116,8 @@ pub struct Desk<'a> {
     known: &'a mut Known,
     told: Vec<Told>,
     is_mark_due: bool,
+    /// What everything that is told follows from, where somebody asked.
+    command_id: Option<String>,
     edges: Vec<Edge>,
     now: Stamp,
 }
@@ -134,6 +136,7 @@ impl Desk<'_> {
             id: mint(&self.rules.gateway, self.known.epoch, sequence, Role::Event, event.shown(&self.known.wall)),
             topic,
             recorded: self.now,
+            command_id: self.command_id.clone(),
             event,
         };
         self.known.apply(&told);
@@ -227,6 +230,7 @@ impl Shop {
             known: &mut self.known,
             told: Vec::new(),
             is_mark_due: false,
+            command_id: None,
             edges: std::mem::take(&mut self.edges),
             now,
         };
@@ -259,13 +263,18 @@ impl Shop {
             Input::Command { machine, command, past } => {
                 let rules = desk.rules;
                 let command = &command.on(&desk.known.wall, now);
-                let index = rules.machines.iter().position(|rules| rules.id == machine);
-                let verdict = match index {
-                    Some(index) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
-                    None => Err(Refusal::new("unknown_machine", format!("there is no machine {machine}"))),
+                desk.command_id = Some(command.command_id.clone());
+                let index = machine.map(|id| rules.machines.iter().position(|rules| rules.id == id));
+                let verdict = match (machine, index.flatten()) {
+                    (_, Some(index)) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
+                    (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
+                    (None, None) => {
+                        let text = format!("{} is a command about a machine", command.wish.verb());
+                        Err(Refusal::new("unknown_verb", text))
+                    }
                 };
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
-                reply = Some(Reply { command_id, verb, verdict });
+                reply = Some(Reply { command_id, verb, verdict: verdict.unwrap_or_else(Verdict::Refused) });
             }
             Input::Clock { step_ms, is_synced } => clock::set(&mut desk, step_ms, is_synced),
             Input::Tick => {}
@@ -283,6 +292,7 @@ impl Shop {
             known: &mut self.known,
             told: turn.told,
             is_mark_due: turn.is_mark_due,
+            command_id: None,
             edges: std::mem::take(&mut self.edges),
             now,
         };

@@ -297,7 +297,7 @@ fn what_people_say_of_a_time_is_said_by_the_wall_clock() {
         let wish = Wish::Claim { from: at(70), to: at(130), code: "mech.jam".to_owned() };
         let (command_id, by) = ("c-1".to_owned(), "mes".to_owned());
         let command = Command { command_id, by, comment: None, at: at(240 + step_s), wish };
-        world.turn(Input::Command { machine: "press-7", command: &command, past: None });
+        world.turn(Input::Command { machine: Some("press-7"), command: &command, past: None });
         let closed = world.of("downtime.closed");
         assert_eq!(closed.len(), 1, "{step_s}");
         assert_eq!((time(&closed[0], "started_at"), time(&closed[0], "ended_at")), (at(70).ms(), at(130).ms()));

@@ -4,7 +4,7 @@ use super::{Stamp, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What somebody asks for, about one machine.
+/// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// The sender's own: sent again it changes nothing twice.
@@ -118,13 +118,34 @@ impl Refusal {
     }
 }
 
-/// The answer to a command: what it is about and its revision now, or why nothing was changed.
+/// What a command is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// A downtime's, a request's, `{machine}/{order}`.
+    pub id: String,
+    /// As it is now.
+    pub revision: u64,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was done.
+    Accepted(Option<Subject>),
+    /// A later one of its kind was done already.
+    Stale(Subject),
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// As asked.
     pub command_id: String,
     /// As asked.
     pub verb: String,
-    /// Downtime ids with their revision.
-    pub verdict: Result<Vec<(Uuid, u64)>, Refusal>,
+    /// What became of it.
+    pub verdict: Verdict,
 }

@@ -8,7 +8,7 @@ use crate::{
     books::{Book, Counting},
     event::{
         Event, Stamp,
-        command::{Command, Refusal, Wish},
+        command::{Command, Refusal, Subject, Wish},
         id::Role,
         part::Counts,
         stop::{Change, Downtime, Event as StopEvent, Going, Numbered, Reason, Split, Stop},
@@ -26,9 +26,6 @@ pub struct Past {
     pub stated: BTreeMap<String, Stated>,
 }
 
-/// What changed: downtime ids with their revision.
-type Changed = Vec<(Uuid, u64)>;
-
 /// A command at work.
 struct Correction<'a, 'd> {
     desk: &'a mut Desk<'d>,
@@ -37,7 +34,6 @@ struct Correction<'a, 'd> {
     around: stop::Around,
     /// The machine's book, brought up to each event that is told.
     page: Book,
-    changed: Changed,
 }
 
 /// Decides one command about stops.
@@ -48,7 +44,7 @@ pub fn decide(
     (counting, counts): (Counting, &Counts),
     command: &Command,
     past: Option<&Past>,
-) -> Result<Changed, Refusal> {
+) -> Result<Subject, Refusal> {
     let Some(machine) = desk.known.machines.get(&rules.id) else {
         return refuse("unknown_downtime", format!("nothing was ever seen of {}", rules.id));
     };
@@ -56,8 +52,8 @@ pub fn decide(
         Some(past) => (past.book.clone(), past.stated.clone()),
         None => (machine.book.clone(), machine.stated.clone()),
     };
-    let mut correction = Correction { desk, rules, command, around, page, changed: Vec::new() };
-    let touched = match &command.wish {
+    let mut correction = Correction { desk, rules, command, around, page };
+    let (subject, touched) = match &command.wish {
         Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,
         Wish::Split { downtime_id, at, code, code_after } => {
             correction.split(*downtime_id, *at, code.as_deref(), code_after.as_deref())?
@@ -66,27 +62,35 @@ pub fn decide(
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
         Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
     };
-    let Correction { desk, page, changed, .. } = correction;
+    let Correction { desk, page, .. } = correction;
     statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);
-    Ok(changed)
+    let is_subject = |stop: &&Stop| stop.downtime_id() == subject;
+    let revision = page.stops.iter().find(is_subject).and_then(|stop| stop.downtime).map_or(0, |now| now.revision);
+    Ok(Subject { id: subject.to_string(), revision })
 }
 
 impl Correction<'_, '_> {
-    fn reason(&mut self, id: Uuid, code: Option<&str>) -> Result<Stamp, Refusal> {
+    fn reason(&mut self, id: Uuid, code: Option<&str>) -> Result<(Uuid, Stamp), Refusal> {
         let mut stop = self.downtime(id)?;
         let from = stop.from;
         self.give(&mut stop, code)?;
         self.tell(&stop);
-        Ok(from)
+        Ok((id, from))
     }
 
-    fn split(&mut self, id: Uuid, at: Stamp, code: Option<&str>, code_after: Option<&str>) -> Result<Stamp, Refusal> {
+    fn split(
+        &mut self,
+        id: Uuid,
+        at: Stamp,
+        code: Option<&str>,
+        code_after: Option<&str>,
+    ) -> Result<(Uuid, Stamp), Refusal> {
         let whole = self.downtime(id)?;
         if whole.is_void() {
             return refuse("void", "that is no stop: give it a reason first".to_owned());
         }
         if at <= whole.from || whole.ended_at.unwrap_or(self.desk.now) <= at {
-            return refuse("outside_downtime", format!("{at} does not lie inside the downtime"));
+            return refuse("outside_downtime", format!("{} does not lie inside the downtime", self.shown(at)));
         }
         let mut first = whole.clone();
         let mut second = Stop {
@@ -107,14 +111,15 @@ impl Correction<'_, '_> {
         }
         let has_length = |part: &Stop| self.measured(part).duration_ms > 0;
         if !(has_length(&first) && has_length(&second)) {
-            return refuse("no_length", format!("one part of a split at {at} would have no length in planned hours"));
+            let text = format!("one part of a split at {} would have no length in planned hours", self.shown(at));
+            return refuse("no_length", text);
         }
         self.tell(&first);
         self.tell(&second);
-        Ok(whole.from)
+        Ok((id, whole.from))
     }
 
-    fn merge(&mut self, one: Uuid, other: Uuid) -> Result<Stamp, Refusal> {
+    fn merge(&mut self, one: Uuid, other: Uuid) -> Result<(Uuid, Stamp), Refusal> {
         let (one, other) = (self.downtime(one)?, self.downtime(other)?);
         let (mut first, mut second) = if one.from <= other.from { (one, other) } else { (other, one) };
         if first.stop_id != second.stop_id || first.downtime_id() == second.downtime_id() {
@@ -129,18 +134,19 @@ impl Correction<'_, '_> {
         second.ended_at = Some(second.from);
         self.tell(&second);
         self.tell(&first);
-        Ok(from)
+        Ok((first.downtime_id(), from))
     }
 
-    fn claim(&mut self, from: Stamp, to: Stamp, code: &str) -> Result<Stamp, Refusal> {
+    fn claim(&mut self, from: Stamp, to: Stamp, code: &str) -> Result<(Uuid, Stamp), Refusal> {
+        let span = || format!("from {} to {}", self.shown(from), self.shown(to));
         if to <= from || to > self.desk.now {
-            return refuse("bad_span", format!("from {from} to {to} is no span of the past"));
+            return refuse("bad_span", format!("{} is no span of the past", span()));
         }
         if self.page.begins().is_none_or(|begins| from < begins) {
-            return refuse("beyond_journal", format!("nothing is known of {from}"));
+            return refuse("beyond_journal", format!("nothing is known of {}", self.shown(from)));
         }
         if self.page.pieces(from, to).any(|piece| piece.going != Going::Unknown) {
-            return refuse("not_unknown", format!("from {from} to {to} is not unknown throughout"));
+            return refuse("not_unknown", format!("{} is not unknown throughout", span()));
         }
         // A stop that turned out to be none may become one again.
         let spans = |stop: &&Stop| stop.from < to && stop.ended_at.is_none_or(|ended| ended > from) && !stop.is_gone();
@@ -166,7 +172,12 @@ impl Correction<'_, '_> {
             return refuse("no_length", "none of that lies in planned hours".to_owned());
         }
         self.tell(&stop);
-        Ok(from)
+        Ok((downtime_id, from))
+    }
+
+    /// As people read it.
+    fn shown(&self, at: Stamp) -> Stamp {
+        self.desk.known.wall.of(at)
     }
 
     fn downtime(&self, id: Uuid) -> Result<Stop, Refusal> {
@@ -210,11 +221,9 @@ impl Correction<'_, '_> {
     /// Tells the record after the change; of an open one its state too, where that became another.
     fn tell(&mut self, stop: &Stop) {
         let mut stop = self.measured(stop);
-        let id = stop.downtime_id();
         let is_new = stop.downtime.is_some_and(|downtime| downtime.revision == 0);
         if let Some(downtime) = &mut stop.downtime {
             downtime.revision += 1;
-            self.changed.push((id, downtime.revision));
         }
         let change = match stop.ended_at {
             _ if is_new => Change::Opened,
@@ -240,9 +249,6 @@ impl Correction<'_, '_> {
                 downtime.revision += 1;
             }
             events.push(event(Change::Closed, stop.clone()));
-            if let Some(last) = self.changed.last_mut() {
-                last.1 += 1;
-            }
         }
         for event in events {
             self.page.apply(&event);

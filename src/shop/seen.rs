@@ -15,7 +15,7 @@ use crate::{
     books::Hours,
     event::{
         Ideal, Stamp,
-        command::{Command, Refusal, Wish},
+        command::{Command, Refusal, Verdict, Wish},
         notice,
         part::{Counts, Raw, Why},
         stop::{Class, CountsIn, Going},
@@ -28,7 +28,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use uuid::Uuid;
 
 /// A restart is bridged like missed polls up to so long where `no_data` is `"off"`. Milliseconds.
 const RESTART_BRIDGE_MS: i64 = 5_000;
@@ -532,18 +531,18 @@ impl Seen {
         rules: &MachineRules,
         command: &Command,
         past: Option<&Past>,
-    ) -> Result<Vec<(Uuid, u64)>, Refusal> {
-        let changed = if let Wish::Scrap { quantity, kind } = command.wish {
+    ) -> Result<Verdict, Refusal> {
+        let subject = if let Wish::Scrap { quantity, kind } = command.wish {
             self.parts.scrap(desk, rules, command, (quantity, kind), past)?;
-            Vec::new()
+            None
         } else {
             let counted = (self.parts.counting(), self.parts.counts());
-            correction::decide(desk, rules, self.around(rules), counted, command, past)?
+            Some(correction::decide(desk, rules, self.around(rules), counted, command, past)?)
         };
         self.final_at = statement::final_at(desk, rules);
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, desk.now);
-        Ok(changed)
+        Ok(Verdict::Accepted(subject))
     }
 
     /// The fault code shown now, 0 for none.

@@ -89,7 +89,7 @@ fn seal(
         sequence: format!("{:016}", told.sequence),
         topicsequence: format!("{:016}", told.topic_sequence),
         recordedtime: names.time(told.recorded),
-        correlationid: None,
+        correlationid: told.command_id.as_deref(),
         data,
     })
 }

@@ -69,6 +69,7 @@ fn told(sequence: u64, recorded: i64, event: Event) -> Told {
         topic: topic_key(GATEWAY, place, event.kind()),
         id: mint(GATEWAY, 1, sequence, Role::Event, event.time()),
         recorded: at(recorded),
+        command_id: None,
         event,
     }
 }

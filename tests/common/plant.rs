@@ -5,7 +5,7 @@ use andon::{
     config::{self, Plan},
     event::{
         Stamp, Told,
-        command::{Command, Wish},
+        command::{Command, Verdict, Wish},
     },
     gateway::{
         self,
@@ -222,11 +222,14 @@ impl Plant {
         let (by, command_id) = ("mes".to_owned(), format!("c{}", self.told.len()));
         let command = Command { command_id, by, comment: None, at: self.now, wish };
         let past = Some(&fetched.past);
-        let turn = self.desk.shop.turn(Input::Command { machine, command: &command, past }, self.now);
+        let turn = self.desk.shop.turn(Input::Command { machine: Some(machine), command: &command, past }, self.now);
         self.desk.archive.fetch(machine, fetched.days);
         self.tell(turn.told);
         self.desk.archive.let_go();
-        turn.reply.unwrap().verdict.map(|_| ()).map_err(|refusal| refusal.code)
+        match turn.reply.unwrap().verdict {
+            Verdict::Refused(refusal) => Err(refusal.code),
+            Verdict::Accepted(_) | Verdict::Stale(_) => Ok(()),
+        }
     }
 
     /// Somebody sets the clock on the wall.
