@@ -17,7 +17,7 @@ mod word;
 pub use fault::{Fault, Lines, Place, Severity};
 pub use mirror::schema;
 
-use crate::{io, shop::rules::Rules, signal::Point};
+use crate::{gateway::door::Permits, io, shop::rules::Rules, signal::Point};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub plcs: Vec<io::plc::Settings>,
     /// For the brokers.
     pub mqtt: io::mqtt::Settings,
+    /// Who may send commands.
+    pub permits: Permits,
     /// First levels of every topic; may be empty.
     pub prefix: String,
     /// Folder of the journal.

@@ -4,6 +4,7 @@
 //! let go after its commit, so that nothing is told that is not written.
 
 mod backlog;
+pub mod door;
 pub mod history;
 mod memory;
 mod picture;
@@ -24,6 +25,7 @@ use crate::{
     wire::{Names, envelope},
 };
 use backlog::Backlog;
+use door::{Door, Permits};
 use history::{Archive, Made};
 use memory::Memory;
 use picture::Pictures;
@@ -77,6 +79,8 @@ pub struct Settings {
     pub mqtt: mqtt::Settings,
     /// Where to keep.
     pub journal: journal::Settings,
+    /// Who may send commands.
+    pub permits: Permits,
     /// `--record`
     pub record: Option<PathBuf>,
     /// `--clock-speed`; 1 but in a simulation.
@@ -189,7 +193,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     }
     drop(seen_in);
     let mut mqtt_task = tokio::spawn(mqtt::run(
-        settings.mqtt,
+        mqtt::Settings { filters: names.command_filters(), ..settings.mqtt },
         will,
         start.cursor,
         Backlog::of(&settings.journal.data_dir),
@@ -218,6 +222,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         acked: start.cursor,
         archive,
         made,
+        door: Door::new(settings.permits, settings.journal.data_dir),
         snapshot_at,
         beats: 0,
         beats_at_snapshot: 0,
@@ -244,7 +249,16 @@ fn patient_beats(plcs: &[plc::Settings], clock: Clock) -> u64 {
 
 /// What may be let go only after the commit.
 enum Passenger {
-    Picture { topic: String, body: Vec<u8> },
+    Picture {
+        topic: String,
+        body: Vec<u8>,
+    },
+    Reply {
+        topic: String,
+        body: Vec<u8>,
+    },
+    /// The command is answered: it need not come again.
+    Answered(mqtt::Ticket),
 }
 
 struct Gateway {
@@ -272,6 +286,7 @@ struct Gateway {
     archive: Archive,
     /// The history of what was told before there was one, as long as it is made.
     made: Option<mpsc::Receiver<Made>>,
+    door: Door,
     snapshot_at: u64,
     beats: u64,
     beats_at_snapshot: u64,
@@ -354,7 +369,7 @@ impl Gateway {
                     Some(done) => self.release(done),
                     None => break Err(Error::Ended("the journal's thread")),
                 },
-                Some(word) = said.recv() => self.hear(&word),
+                Some(word) = said.recv() => self.hear(word),
                 // Before the tick: what was seen happened before what is due now.
                 word = seen.recv(), if !tasks.is_empty() => match word {
                     Some(word) => self.see(word),
@@ -368,6 +383,7 @@ impl Gateway {
                     self.tell_status();
                 }
                 made = made(&mut self.made), if self.held.is_none() => self.keep(made),
+                found = self.door.looked() => self.decide(found),
                 _ = beat.tick() => self.beat(),
                 () = wake.sleep_until(due) => self.turn(Input::Tick, wake.now()),
             }
@@ -577,8 +593,15 @@ impl Gateway {
         if !committed.rows.is_empty() {
             self.say(mqtt::Word::Committed(committed.rows));
         }
-        for Passenger::Picture { topic, body } in committed.passengers {
-            self.say(mqtt::Word::Picture { topic, body });
+        for passenger in committed.passengers {
+            match passenger {
+                Passenger::Picture { topic, body } => self.say(mqtt::Word::Picture { topic, body }),
+                Passenger::Reply { topic, body } => self.say(mqtt::Word::Reply { topic, body }),
+                Passenger::Answered(ticket) => {
+                    self.say(mqtt::Word::Taken(ticket));
+                    self.answered();
+                }
+            }
         }
     }
 
@@ -587,16 +610,21 @@ impl Gateway {
         let _ = self.words.send(word);
     }
 
-    fn hear(&mut self, said: &mqtt::Said) {
-        if let mqtt::Said::Acked(sequence) = said {
-            self.acked = *sequence;
-            self.pen.cursor(*sequence);
+    fn hear(&mut self, said: mqtt::Said) {
+        match said {
+            mqtt::Said::Acked(sequence) => {
+                self.acked = sequence;
+                self.pen.cursor(sequence);
+            }
+            mqtt::Said::Arrived(arrival) => self.knock(arrival),
+            mqtt::Said::Connected { .. } | mqtt::Said::Disconnected { .. } => {}
         }
     }
 
     fn beat(&mut self) {
         self.beats += 1;
         self.send_held();
+        self.admit();
         let now = self.clock.now();
         self.wall.ask();
         if self.held.is_none() {
@@ -654,6 +682,7 @@ impl Gateway {
         mqtt_task: &mut tokio::task::JoinHandle<()>,
         stop_mqtt: &watch::Sender<bool>,
     ) {
+        self.door.shut();
         let marks = serde_json::to_string(&self.marks()).ok();
         if let Some(marks) = &marks {
             self.memory.end(marks.clone());
@@ -679,7 +708,7 @@ impl Gateway {
             let _ = mqtt_task.await;
         }
         while let Ok(word) = said.try_recv() {
-            self.hear(&word);
+            self.hear(word);
         }
         if let Some(recording) = self.recording.take() {
             recording.end();

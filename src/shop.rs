@@ -274,7 +274,11 @@ impl Shop {
                     }
                 };
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
-                reply = Some(Reply { command_id, verb, verdict: verdict.unwrap_or_else(Verdict::Refused) });
+                reply = Some(Reply {
+                    command_id: Some(command_id),
+                    verb,
+                    verdict: verdict.unwrap_or_else(Verdict::Refused),
+                });
             }
             Input::Clock { step_ms, is_synced } => clock::set(&mut desk, step_ms, is_synced),
             Input::Tick => {}
@@ -302,6 +306,20 @@ impl Shop {
         }
         self.edges = desk.edges;
         Turn { told: desk.told, is_mark_due: desk.is_mark_due, ..turn }
+    }
+
+    /// The time that a command about a machine concerns, where that is no longer in memory: its days have to be fetched.
+    pub fn misses(&self, machine: &str, command: &Command, now: Stamp) -> Option<(Stamp, Stamp)> {
+        let (from, to) = self.concerns(machine, command, now)?;
+        let since = self.known.machines.get(machine)?.book.since;
+        (from < since).then(|| (from, to.min(since)))
+    }
+
+    /// The time that a command about a machine concerns.
+    pub fn concerns(&self, machine: &str, command: &Command, now: Stamp) -> Option<(Stamp, Stamp)> {
+        let rules = self.rules.machines.iter().find(|rules| rules.id == machine)?;
+        let command = command.on(&self.known.wall, now);
+        correction::concerns(&self.known, rules, &command, now)
     }
 
     /// When the next tick is due.

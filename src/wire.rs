@@ -1,6 +1,8 @@
-//! Events, windows and pictures in, the bytes and topics that the world sees out. Public JSON is written down here and nowhere else.
+//! Events, windows and pictures in, the bytes and topics that the world sees out, and commands the other way. Public JSON is
+//! written down here and nowhere else.
 
 pub mod envelope;
+pub mod inbound;
 pub mod payload;
 pub mod sparkplug;
 pub mod topic;

@@ -138,6 +138,7 @@ fn settings(brokers: Vec<Broker>) -> Settings {
         cert_file: None,
         key_file: None,
         keep_alive: Duration::from_secs(30),
+        filters: vec![],
     }
 }
 
@@ -183,7 +184,7 @@ async fn no_event_is_lost_or_out_of_order_while_the_broker_is_killed_three_times
                 match gateway.said().await {
                     Said::Acked(cursor) => acked = cursor,
                     Said::Disconnected { .. } => break,
-                    Said::Connected { .. } => {}
+                    Said::Connected { .. } | Said::Arrived(_) => {}
                 }
             }
             mes.rest().await.iter().map(sequence).collect()

@@ -153,6 +153,11 @@ impl Chronicle {
         }
     }
 
+    /// Since when a machine's book reaches.
+    pub fn since(&self, machine: &str) -> Stamp {
+        self.machines.get(machine).map_or(Stamp::MIN, |machine| machine.book.since)
+    }
+
     /// Lets go what was fetched.
     pub fn let_go(&mut self) {
         self.machines.values_mut().for_each(|machine| machine.past.clear());

@@ -36,6 +36,7 @@ pub(super) fn settings(plan: Plan, record: Option<PathBuf>, clock_speed: u32) ->
         rules: plan.rules,
         plcs: plan.plcs,
         mqtt: plan.mqtt,
+        permits: plan.permits,
         journal: journal::Settings {
             data_dir: plan.data_dir,
             // systemd may hand over several; marks need one.

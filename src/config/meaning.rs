@@ -9,6 +9,7 @@ use super::{
 use crate::{
     books::{Calendar, Cell, Ideal, Oee},
     event::stop::CountsIn,
+    gateway::door::Permits,
     io::{self, plc::Channel},
     shop::rules::{
         Counter, Counters, LineRule, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule,
@@ -71,7 +72,18 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         lines: lines(&mirror.line),
     };
     let data_dir = gateway.data_dir.value.clone();
-    Some(Plan { rules, plcs, mqtt, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
+    let permits = permits(mirror);
+    Some(Plan { rules, plcs, mqtt, permits, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
+}
+
+fn permits(mirror: &Mirror) -> Permits {
+    let verbs = |consumer: &mirror::Consumer| consumer.may.iter().map(|verb| verb.value.word().to_owned()).collect();
+    let may = mirror.consumer.iter().filter_map(|consumer| Some((consumer.id.as_ref()?.0.clone(), verbs(consumer))));
+    Permits {
+        may: may.collect(),
+        from: mirror.commands.from.iter().map(|name| name.value.clone()).collect(),
+        until_ms: mirror.corrections.until.0,
+    }
 }
 
 pub(super) struct Reader<'a> {
@@ -957,6 +969,7 @@ impl<'a> Reader<'a> {
             cert_file: mqtt.cert_file.as_ref().map(|at| at.value.clone()),
             key_file: mqtt.key_file.as_ref().map(|at| at.value.clone()),
             keep_alive: duration(**keep_alive),
+            filters: Vec::new(),
         }
     }
 

@@ -122,7 +122,6 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = {}))]
     pub(super) oee: Oee,
     /// Corrections by people.
-    #[allow(dead_code, reason = "read, not yet acted on")]
     #[schemars(extend("default" = {}))]
     pub(super) corrections: Corrections,
     /// What may leave the gateway.
@@ -130,7 +129,6 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = {}))]
     pub(super) privacy: Privacy,
     /// Who may send commands.
-    #[allow(dead_code, reason = "read, not yet acted on")]
     #[schemars(extend("default" = {}))]
     pub(super) commands: Commands,
     /// Serial lines that several PLCs share.
@@ -251,11 +249,10 @@ pub(super) struct Oee {
 
 /// Corrections by people.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Corrections {
     /// How far back a correction may reach.
-    #[schemars(extend("default" = "30d", "x-later" = "no command is accepted yet"))]
-    until: At<Millis>,
+    #[schemars(extend("default" = "30d"))]
+    pub(super) until: At<Millis>,
 }
 
 /// What may leave the gateway.
@@ -276,11 +273,10 @@ enum Persons {
 
 /// Who may send commands, besides `[[consumer]]`s.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Commands {
-    /// Names that a command's `by` may bear.
-    #[schemars(extend("default" = [], "x-later" = "no command is accepted yet"))]
-    from: Vec<At<String>>,
+    /// Names that a command's `by` may bear: they may send every command about a machine.
+    #[schemars(extend("default" = []))]
+    pub(super) from: Vec<At<String>>,
 }
 
 /// A serial line that several `[[plc]]` share.
@@ -830,7 +826,7 @@ pub(super) struct Consumer {
     max_lag: At<Millis>,
     /// Commands that it may send.
     #[schemars(extend("default" = []))]
-    may: Vec<At<Verb>>,
+    pub(super) may: Vec<At<Verb>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -849,9 +845,9 @@ enum EventKind {
     Asset,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Verb {
+pub(super) enum Verb {
     Order,
     Reason,
     Scrap,
@@ -860,4 +856,20 @@ enum Verb {
     Operator,
     Asset,
     Replay,
+}
+
+impl Verb {
+    /// The last part of the topic that it comes by.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Verb::Order => "order",
+            Verb::Reason => "reason",
+            Verb::Scrap => "scrap",
+            Verb::WorkOrder => "work-order",
+            Verb::WorkRequest => "work-request",
+            Verb::Operator => "operator",
+            Verb::Asset => "asset",
+            Verb::Replay => "replay",
+        }
+    }
 }

@@ -142,8 +142,8 @@ pub enum Verdict {
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// As asked.
-    pub command_id: String,
+    /// As asked; `None` where it could not be read.
+    pub command_id: Option<String>,
     /// As asked.
     pub verb: String,
     /// What became of it.

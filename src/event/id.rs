@@ -34,6 +34,18 @@ pub fn mint(gateway: &str, epoch: u32, sequence: u64, role: Role, time: Stamp) -
     Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
 }
 
+/// The id of an answer: the same for the same answer to the same command.
+pub fn reply_id(gateway: &str, command_id: Option<&str>, by: Option<&str>, result: &str) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in [gateway, command_id.unwrap_or_default(), by.unwrap_or_default(), result] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

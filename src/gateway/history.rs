@@ -159,6 +159,11 @@ impl Archive {
         self.waiting.is_none()
     }
 
+    /// Since when days of a machine are in memory.
+    pub fn since(&self, machine: &str) -> Stamp {
+        self.chronicle.since(machine)
+    }
+
     /// Days of a machine that are no longer in memory: what is told of them next is entered there.
     pub fn fetch(&mut self, machine: &str, days: Vec<(Period, Book)>) {
         days.into_iter().for_each(|(day, book)| self.chronicle.fetch(machine, day, book));

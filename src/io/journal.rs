@@ -97,8 +97,40 @@ pub struct Envelope<P> {
     pub rules: Option<String>,
     /// What follows from `rows` for days that are over.
     pub history: History,
+    /// The command that was answered with it.
+    pub command: Option<Command>,
     /// Replies, acknowledgements, pictures.
     pub passengers: Vec<P>,
+}
+
+/// A command and its answer.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The first time.
+    Answered(Box<Answered>),
+    /// Once more, by the number that it is kept under.
+    Repeated(i64),
+}
+
+/// A command with its answer, for whoever asks later who asked for what; and should it come again.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// When, by the wall clock.
+    pub received: Stamp,
+    /// Where it was published.
+    pub topic: String,
+    /// Its `by`.
+    pub sender: Option<String>,
+    /// Its own.
+    pub command_id: Option<String>,
+    /// As published; of one that could not be read, its beginning.
+    pub body: Vec<u8>,
+    /// It got as far as being decided: should it come again, the answer is the same.
+    pub is_decided: bool,
+    /// `accepted`, `stale` or `refused`.
+    pub result: &'static str,
+    /// The answer, as JSON.
+    pub reply: String,
 }
 
 impl<P> Default for Envelope<P> {
@@ -109,6 +141,7 @@ impl<P> Default for Envelope<P> {
             snapshot: None,
             rules: None,
             history: History::default(),
+            command: None,
             passengers: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Committed events and live pictures in, a broker's acknowledgements out.
+//! Committed events, live pictures and replies in, a broker's acknowledgements and other systems' commands out.
 //!
 //! The journal is the only queue: what is not acknowledged is not gone, and nobody else keeps it. Each connection starts
 //! at the cursor with the status, every picture and then the events in order; whatever goes wrong ends it, and the next
@@ -61,6 +61,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// MQTT keep-alive.
     pub keep_alive: Duration,
+    /// Topics that are listened to.
+    pub filters: Vec<String>,
 }
 
 /// The gateway's own topic, and what stands on it.
@@ -88,6 +90,36 @@ pub enum Word {
     },
     /// A new body of the online status.
     Status(Vec<u8>),
+    /// The answer to a command: told once, to whoever listens.
+    Reply {
+        /// The whole topic.
+        topic: String,
+        /// JSON
+        body: Vec<u8>,
+    },
+    /// What arrived under this ticket is taken for good: the broker may forget it.
+    Taken(Ticket),
+}
+
+/// What somebody else published on a topic that is listened to. It comes again until it is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The whole topic.
+    pub topic: String,
+    /// As published.
+    pub body: Vec<u8>,
+    /// It lay at the broker, who knows since when.
+    pub is_retained: bool,
+    /// To be given back with [`Word::Taken`].
+    pub ticket: Ticket,
+}
+
+/// What an arrival is taken by, on the connection on which it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    connection: u64,
+    packet_id: u16,
+    bytes: usize,
 }
 
 /// What became of it.
@@ -107,6 +139,8 @@ pub enum Said {
     },
     /// Every event up to this sequence is acknowledged; rises only.
     Acked(u64),
+    /// Somebody else published on a topic that is listened to.
+    Arrived(Arrival),
 }
 
 /// Where rows come from that are no longer, or not yet, in memory.
@@ -203,7 +237,20 @@ pub async fn run(
     warn_of_open_password(&settings);
     let outbox = Outbox::new(cursor, will.online.clone());
     let journal = Journal::new(backlog);
-    Delivery { settings, will, outbox, journal, words, said, stop, silence: None, stall: STALL }.run().await;
+    let begun = Delivery {
+        settings,
+        will,
+        outbox,
+        journal,
+        words,
+        said,
+        stop,
+        silence: None,
+        stall: STALL,
+        connection: 0,
+        is_poisoned: false,
+    };
+    begun.run().await;
 }
 
 /// What a connection needs from files.

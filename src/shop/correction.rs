@@ -3,7 +3,7 @@
 //! A correction never changes what the machine itself showed. It is decided on a page: the machine's book as far as it is
 //! remembered, or what was fetched of an older day. Every statement that it reaches into is told again.
 
-use super::{Desk, known::Stated, rules::MachineRules, statement, stop};
+use super::{Desk, Known, known::Stated, rules::MachineRules, statement, stop};
 use crate::{
     books::{Book, Counting},
     event::{
@@ -24,6 +24,39 @@ pub struct Past {
     pub book: Book,
     /// What was stated of them.
     pub stated: BTreeMap<String, Stated>,
+}
+
+/// The time that a command is about, on the timeline; a downtime that is no longer in memory bears its own in its id.
+pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Stamp) -> Option<(Stamp, Stamp)> {
+    let machine = known.machines.get(&rules.id)?;
+    let of = |id: Uuid| {
+        let stop = machine.book.stops.iter().find(|stop| stop.downtime_id() == id);
+        let in_memory = stop.map(|stop| (stop.from, stop.ended_at.unwrap_or(Stamp::MAX)));
+        in_memory.or_else(|| {
+            let shown = time_of(id)?;
+            let from = known.wall.instant(shown, now);
+            Some((from, from.plus(1)))
+        })
+    };
+    match &command.wish {
+        Wish::Reason { downtime_id, .. } | Wish::Split { downtime_id, .. } => of(*downtime_id),
+        Wish::Merge { downtime_id, with } => {
+            let (one, other) = (of(*downtime_id)?, of(*with)?);
+            Some((one.0.min(other.0), one.1.max(other.1)))
+        }
+        Wish::Claim { from, to, .. } => Some((*from, *to)),
+        // Counts go on from there.
+        Wish::Scrap { .. } => {
+            let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
+            Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
+        }
+    }
+}
+
+/// The time of the wall clock in an id.
+fn time_of(id: Uuid) -> Option<Stamp> {
+    let (s, ns) = id.get_timestamp()?.to_unix();
+    Some(Stamp::from_ms(i64::try_from(s).ok()?.saturating_mul(1000).saturating_add(i64::from(ns / 1_000_000))))
 }
 
 /// A command at work.

@@ -1,8 +1,11 @@
 //! A told event in, its CloudEvents 1.0 body out: made once, when it is written, and the same bytes ever after.
 
-use super::{Names, Time, payload};
+use super::{Names, Time, payload, payload::reply::Outcome};
 use crate::event::{
-    Event, Told, order,
+    Event, Stamp, Told,
+    command::Reply,
+    id::reply_id,
+    order,
     stop::{self, Change},
 };
 use serde::Serialize;
@@ -68,6 +71,47 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
             seal(names, told, "andon.notice.raised.v1", told.id.to_string(), payload::notice::data(about, notice))
         }
     }
+}
+
+#[derive(Serialize)]
+struct Answer<'a, D> {
+    specversion: &'static str,
+    id: Uuid,
+    source: String,
+    r#type: &'static str,
+    time: Time,
+    subject: Option<&'a str>,
+    datacontenttype: &'static str,
+    recordedtime: Time,
+    correlationid: Option<&'a str>,
+    data: D,
+}
+
+/// The answer to a command of `by` about a machine: told once, so it has no sequence.
+///
+/// # Errors
+/// Never for the words of this house; `serde_json`'s own otherwise.
+pub fn answer(
+    names: &Names,
+    machine: Option<&str>,
+    by: Option<&str>,
+    (reply, is_repeated): (&Reply, bool),
+    now: Stamp,
+) -> serde_json::Result<Vec<u8>> {
+    let result = Outcome::of(&reply.verdict, is_repeated).word();
+    let command_id = reply.command_id.as_deref();
+    serde_json::to_vec(&Answer {
+        specversion: "1.0",
+        id: reply_id(&names.gateway, command_id, by, result),
+        source: format!("andon:{}", names.gateway),
+        r#type: "andon.reply.v1",
+        time: names.time(now),
+        subject: command_id,
+        datacontenttype: "application/json",
+        recordedtime: names.time(now),
+        correlationid: command_id,
+        data: payload::reply::data(names.about(machine), reply, is_repeated),
+    })
 }
 
 fn seal(

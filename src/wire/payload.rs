@@ -5,6 +5,7 @@ pub mod notice;
 pub mod order;
 pub mod picture;
 pub mod production;
+pub mod reply;
 pub mod report;
 pub mod shift;
 pub mod state;

@@ -1,6 +1,16 @@
-//! Names in, topics out.
+//! Names in, topics out, and back.
 
 use super::Names;
+use crate::event::GATEWAY_LINE;
+
+/// Where a command was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addressed<'a> {
+    /// The machine that it is about; `None`: the gateway itself.
+    pub machine: Option<&'a str>,
+    /// The last part of the topic.
+    pub verb: &'a str,
+}
 
 impl Names {
     /// The topic of a durable event from its key `{line}/{machine}/{kind}`.
@@ -31,12 +41,40 @@ impl Names {
 
     /// Whether the gateway is there.
     pub fn status_topic(&self) -> String {
-        self.rooted(&format!("_gateway/{}/status", self.gateway))
+        self.rooted(&format!("{}/status", self.place(None)))
+    }
+
+    /// The answers to commands about a machine; `None`: about the gateway.
+    pub fn reply_topic(&self, machine: Option<&str>) -> String {
+        self.rooted(&format!("{}/reply", self.place(machine)))
+    }
+
+    /// Where commands come in: a topic a machine, and the gateway's. No wildcard stands for a machine, because other
+    /// gateways of the same area have theirs beside ours.
+    pub fn command_filters(&self) -> Vec<String> {
+        let machines = self.machines.keys().map(|machine| Some(machine.as_str()));
+        let places = machines.chain([None]).map(|machine| self.place(machine));
+        places.map(|place| self.rooted(&format!("{place}/command/+"))).collect()
+    }
+
+    /// What a topic of [`Names::command_filters`] says.
+    pub fn addressed<'a>(&self, topic: &'a str) -> Option<Addressed<'a>> {
+        let root = self.rooted("");
+        let rest = topic.strip_prefix(root.as_str())?.trim_start_matches('/');
+        let [line, machine, "command", verb] = rest.split('/').collect::<Vec<_>>()[..] else { return None };
+        let machine = (line != GATEWAY_LINE).then_some(machine);
+        Some(Addressed { machine, verb })
+    }
+
+    fn place(&self, machine: Option<&str>) -> String {
+        match machine {
+            Some(id) => format!("{}/{id}", self.machines.get(id).map_or("_", |names| names.line.as_str())),
+            None => format!("{GATEWAY_LINE}/{}", self.gateway),
+        }
     }
 
     fn picture_topic(&self, machine: &str, picture: &str) -> String {
-        let line = self.machines.get(machine).map_or("_", |names| names.line.as_str());
-        self.rooted(&format!("{line}/{machine}/{picture}"))
+        self.rooted(&format!("{}/{picture}", self.place(Some(machine))))
     }
 
     fn rooted(&self, rest: &str) -> String {

@@ -11,7 +11,11 @@ use std::{
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -268,6 +272,19 @@ impl Drop for Peer {
     }
 }
 
+/// `mosquitto_pub`: what somebody else publishes, at QoS 1; returns when the broker has it.
+pub fn publish(broker: &Mosquitto, topic: &str, body: &[u8], words: &[&str]) {
+    let port = broker.port.to_string();
+    let mut child = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-s"])
+        .args(words)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("mosquitto-clients is installed");
+    child.stdin.take().unwrap().write_all(body).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// `mosquitto_sub`: what a consumer gets, byte for byte.
 pub struct Ear {
     child: Child,
@@ -301,9 +318,18 @@ impl Ear {
     }
 
     pub fn with(broker: &Mosquitto, filter: &str, words: &[&str]) -> Ear {
-        let before = broker.logged("Sending SUBACK");
+        static EARS: AtomicUsize = AtomicUsize::new(0);
+        let own = format!("ear-{}", EARS.fetch_add(1, Ordering::Relaxed));
+        // The daemon subscribes too.
+        let (id, named) = match words.iter().position(|word| *word == "-i") {
+            Some(place) => (words[place + 1], vec![]),
+            None => (own.as_str(), vec!["-i", own.as_str()]),
+        };
+        let answer = format!("Sending SUBACK to {id}");
+        let before = broker.logged(&answer);
         let mut child = Command::new("mosquitto_sub")
             .args(words)
+            .args(named)
             .args(["-q", "1", "-t", filter, "-F", "%r %t %p"])
             .stdout(Stdio::piped())
             .spawn()
@@ -317,7 +343,7 @@ impl Ear {
                 into.lock().unwrap().push(Heard { topic, retained: retained == "1", body });
             }
         });
-        eventually("the subscription stands", || broker.logged("Sending SUBACK") > before);
+        eventually("the subscription stands", || broker.logged(&answer) > before);
         Ear { child, heard }
     }
 

@@ -105,6 +105,11 @@ impl Reader {
         self.read(|db| schema::rows(db, 0, None, |row, _| each(row)))
     }
 
+    /// The answer that was given to a command when it was decided, and the number that it is kept under.
+    pub fn answer(&self, sender: &str, command_id: &str) -> Result<Option<(i64, String)>, Error> {
+        self.read(|db| schema::answer(db, sender, command_id))
+    }
+
     /// The latest durable marks.
     pub fn marks(&self) -> Result<Option<String>, Error> {
         self.read(schema::marks)

@@ -1,6 +1,6 @@
 //! A path in, a database of the latest format out; every table and every question that is asked of it.
 
-use super::{Error, Row};
+use super::{Answered, Error, Row};
 use crate::custody::chain::{self, Link};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::{path::Path, time::Duration};
@@ -53,6 +53,19 @@ const STEPS: &[&str] = &["
         name TEXT PRIMARY KEY,
         sequence INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE command (
+        n INTEGER PRIMARY KEY,
+        received INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        sender TEXT,
+        command_id TEXT,
+        body BLOB NOT NULL,
+        decided INTEGER NOT NULL,
+        result TEXT NOT NULL,
+        reply TEXT NOT NULL,
+        repeats INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX command_of ON command (command_id, sender) WHERE decided = 1;
     -- SQLite's random bytes come from the system's.
     INSERT INTO meta (only, instance, epoch) VALUES (1, randomblob(16), 1);
 "];
@@ -230,6 +243,33 @@ pub(super) fn put_row(db: &Connection, row: &Row, link: &Link) -> rusqlite::Resu
         db.prepare_cached("INSERT OR IGNORE INTO milestone (topic, topic_sequence, sequence) VALUES (?1, ?2, ?3)")?
             .execute((&row.topic, row.topic_sequence, row.sequence))?;
     }
+    Ok(())
+}
+
+/// Commands that are kept, with their answers.
+const COMMANDS: u64 = 100_000;
+
+/// The answer that was given to this command when it was decided.
+pub(super) fn answer(db: &Connection, sender: &str, command_id: &str) -> rusqlite::Result<Option<(i64, String)>> {
+    db.prepare_cached("SELECT n, reply FROM command WHERE command_id = ?1 AND sender = ?2 AND decided = 1")?
+        .query_row((command_id, sender), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+pub(super) fn put_answer(db: &Connection, answered: &Answered) -> rusqlite::Result<()> {
+    let Answered { received, topic, sender, command_id, body, is_decided, result, reply } = answered;
+    db.prepare_cached(
+        "INSERT INTO command (received, topic, sender, command_id, body, decided, result, reply)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((received.ms(), topic, sender, command_id, body, is_decided, result, reply))?;
+    db.prepare_cached("DELETE FROM command WHERE n <= (SELECT max(n) FROM command) - ?1")?.execute([COMMANDS])?;
+    Ok(())
+}
+
+/// It came again, and was answered again.
+pub(super) fn repeat_answer(db: &Connection, n: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE command SET repeats = repeats + 1 WHERE n = ?1")?.execute([n])?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Envelopes in, the same after their commit out: one thread, one connection, one transaction for all that waits.
 
-use super::{Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, schema};
+use super::{Command, Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, schema};
 use crate::{custody::chain, io::in_words};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -222,6 +222,7 @@ impl<P> Writer<P> {
                     || envelope.snapshot.is_some()
                     || envelope.rules.is_some()
                     || envelope.history != History::default()
+                    || envelope.command.is_some()
             })
     }
 
@@ -276,6 +277,11 @@ impl<P> Writer<P> {
                 schema::put_rules(&transaction, rules)?;
             }
             history::put(&transaction, &envelope.history)?;
+            match &envelope.command {
+                Some(Command::Answered(answered)) => schema::put_answer(&transaction, answered)?,
+                Some(Command::Repeated(n)) => schema::repeat_answer(&transaction, *n)?,
+                None => {}
+            }
         }
         if cursor != self.cursor {
             schema::put_cursor(&transaction, cursor)?;

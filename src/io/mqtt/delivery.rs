@@ -1,10 +1,10 @@
 //! Words in, publishes on one connection after the other out, and what became of them.
 
 use super::{
-    Backlog, Broker, Said, Settings, Will, Word,
+    Arrival, Backlog, Broker, Said, Settings, Ticket, Will, Word,
     backlog::Journal,
     outbox::Outbox,
-    session::{Heard, Manner, PICTURE_BYTES, PICTURES_ALOFT, Session, WINDOW},
+    session::{ARRIVALS, ARRIVALS_BYTES, Heard, Lost, Manner, PICTURE_BYTES, PICTURES_ALOFT, Session, WINDOW},
 };
 use crate::custody::flight::{Flight, Stray};
 use std::{collections::BTreeSet, pin::pin, time::Duration};
@@ -41,6 +41,10 @@ pub(super) struct Delivery<B> {
     pub(super) silence: Option<Silence>,
     /// [`STALL`], shorter in tests.
     pub(super) stall: Duration,
+    /// Counts the connections: what arrived on one cannot be taken on the next.
+    pub(super) connection: u64,
+    /// The broker keeps something for us that cannot be taken: it has to forget it.
+    pub(super) is_poisoned: bool,
 }
 
 pub(super) struct Silence {
@@ -51,7 +55,7 @@ pub(super) struct Silence {
 
 enum End {
     Stop,
-    Lost(String),
+    Lost(Lost),
 }
 
 impl<B: Backlog> Delivery<B> {
@@ -60,7 +64,7 @@ impl<B: Backlog> Delivery<B> {
         loop {
             for broker in self.settings.brokers.clone() {
                 let (settings, will) = (self.settings.clone(), self.will.clone());
-                let opened = self.meanwhile(Session::open(&settings, &broker, &will)).await;
+                let opened = self.meanwhile(Session::open(&settings, &broker, &will, self.is_poisoned)).await;
                 let why = match opened {
                     None => return,
                     Some(Err(why)) => why,
@@ -69,8 +73,9 @@ impl<B: Backlog> Delivery<B> {
                         let since = Instant::now();
                         match self.deliver(session).await {
                             End::Stop => return,
-                            End::Lost(why) => {
-                                self.say_disconnected(&broker, why);
+                            End::Lost(lost) => {
+                                self.is_poisoned = lost.is_poisoned;
+                                self.say_disconnected(&broker, lost.why);
                                 if since.elapsed() >= STEADY {
                                     pause = PAUSE_MIN;
                                 }
@@ -106,24 +111,51 @@ impl<B: Backlog> Delivery<B> {
             Word::Committed(rows) => self.outbox.committed(rows),
             Word::Picture { topic, body } => self.outbox.picture(topic, body),
             Word::Status(body) => self.outbox.status(body),
+            Word::Reply { topic, body } => self.outbox.reply(topic, body),
+            // Without a connection there is nobody to tell: it comes again, and is known then.
+            Word::Taken(_) => {}
         }
     }
 
-    fn take_all(&mut self) {
-        while let Ok(word) = self.words.try_recv() {
+    /// As long as a connection stands.
+    fn take_with(&mut self, word: Word, session: &Session, under_way: &mut UnderWay) -> Result<(), Lost> {
+        let Word::Taken(ticket) = word else {
             self.take(word);
+            return Ok(());
+        };
+        if ticket.connection != self.connection {
+            return Ok(());
+        }
+        under_way.arrivals = under_way.arrivals.saturating_sub(1);
+        under_way.arrived_bytes = under_way.arrived_bytes.saturating_sub(ticket.bytes);
+        if ticket.packet_id != 0 {
+            session.acknowledge(ticket.packet_id).map_err(Lost::to)?;
+        }
+        match under_way.is_put_off && under_way.arrivals == 0 {
+            true => Err(Lost::to("it brought more commands at once than can wait, and is asked for the rest anew")),
+            false => Ok(()),
         }
     }
 
     /// One connection, from the cursor to its end.
     async fn deliver(&mut self, mut session: Session) -> End {
         self.outbox.rewind();
-        let flight = Flight::new(self.outbox.cursor(), WINDOW);
-        let mut under_way = UnderWay { flight, pictures: 0, since: None, is_too_large_said: false };
+        self.connection += 1;
+        self.is_poisoned = false;
+        let mut under_way = UnderWay {
+            flight: Flight::new(self.outbox.cursor(), WINDOW),
+            pictures: 0,
+            since: None,
+            is_too_large_said: false,
+            arrivals: 0,
+            arrived_bytes: 0,
+            is_put_off: false,
+            subscribed: 0,
+        };
         let mut leave_by = None;
         loop {
             if let Err(why) = under_way.fill(&mut self.outbox, &session, &self.will.topic) {
-                return End::Lost(why);
+                return End::Lost(Lost::to(why));
             }
             self.journal.read_if_wanted(&self.outbox);
             if leave_by.is_some_and(|by| Instant::now() >= by || (self.outbox.is_idle() && under_way.is_empty())) {
@@ -134,33 +166,59 @@ impl<B: Backlog> Delivery<B> {
             select! {
                 () = stopped(&mut self.stop), if leave_by.is_none() => leave_by = Some(Instant::now() + LEAVE),
                 word = self.words.recv(), if leave_by.is_none() => match word {
-                    Some(word) => self.take(word),
+                    Some(word) => {
+                        if let Err(lost) = self.take_with(word, &session, &mut under_way) {
+                            return End::Lost(lost);
+                        }
+                    }
                     None => leave_by = Some(Instant::now() + LEAVE),
                 },
                 heard = session.heard() => {
-                    if let Err(why) = self.hear(heard, &mut session, &mut under_way) {
-                        return End::Lost(why);
+                    if let Err(lost) = self.hear(heard, &mut session, &mut under_way) {
+                        return End::Lost(lost);
                     }
                 }
                 read = self.journal.read() => self.journal.take(read, &mut self.outbox),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     if stalled.is_some_and(|stalled| Instant::now() >= stalled) {
                         let stall_s = self.stall.as_secs_f32();
-                        return End::Lost(format!("connected, but it acknowledged nothing for {stall_s} s"));
+                        let why = format!("connected, but it acknowledged nothing for {stall_s} s");
+                        return End::Lost(Lost::to(why));
                     }
                     self.journal.retry_if_due();
                 }
             }
-            self.take_all();
+            while let Ok(word) = self.words.try_recv() {
+                if let Err(lost) = self.take_with(word, &session, &mut under_way) {
+                    return End::Lost(lost);
+                }
+            }
         }
     }
 
     /// All that was heard by now, so that many acknowledgements make one word.
-    fn hear(&mut self, first: Heard, session: &mut Session, under_way: &mut UnderWay) -> Result<(), String> {
+    fn hear(&mut self, first: Heard, session: &mut Session, under_way: &mut UnderWay) -> Result<(), Lost> {
         let mut next = Some(first);
         let mut ended = Ok(());
         while let Some(heard) = next {
-            ended = under_way.hear(heard);
+            ended = match heard {
+                Heard::Arrived { topic, body, is_retained, packet_id } => {
+                    let ticket = Ticket { connection: self.connection, packet_id, bytes: body.len() };
+                    self.arrive(Arrival { topic, body, is_retained, ticket }, under_way);
+                    Ok(())
+                }
+                Heard::Subscribed { filters, refused } => {
+                    let asked = self.settings.filters.get(under_way.subscribed..).unwrap_or_default();
+                    let first = refused.first().and_then(|place| asked.get(*place));
+                    if let Some(filter) = first {
+                        let more = refused.len() - 1;
+                        warn!(filter, more, "the broker does not let us subscribe: no command comes in there");
+                    }
+                    under_way.subscribed += filters;
+                    Ok(())
+                }
+                heard => under_way.hear(heard),
+            };
             next = ended.is_ok().then(|| session.heard_already()).flatten();
         }
         let cursor = under_way.flight.cursor();
@@ -169,6 +227,18 @@ impl<B: Backlog> Delivery<B> {
             self.say(Said::Acked(cursor));
         }
         ended
+    }
+
+    /// More than can wait is put off: the broker brings it again on the next connection, which is begun as soon as the rest
+    /// is taken.
+    fn arrive(&mut self, arrival: Arrival, under_way: &mut UnderWay) {
+        let bytes = under_way.arrived_bytes + arrival.ticket.bytes;
+        if under_way.arrivals >= ARRIVALS || bytes > ARRIVALS_BYTES {
+            under_way.is_put_off = true;
+            return;
+        }
+        (under_way.arrivals, under_way.arrived_bytes) = (under_way.arrivals + 1, bytes);
+        self.say(Said::Arrived(arrival));
     }
 
     /// Offline is said by us if it can be, else by the broker: then there is no DISCONNECT.
@@ -227,6 +297,12 @@ struct UnderWay {
     /// When something was sent or acknowledged last, while something is outstanding.
     since: Option<Instant>,
     is_too_large_said: bool,
+    /// Handed to the gateway and not taken yet.
+    arrivals: usize,
+    arrived_bytes: usize,
+    is_put_off: bool,
+    /// Filters that the broker has answered.
+    subscribed: usize,
 }
 
 impl UnderWay {
@@ -236,6 +312,12 @@ impl UnderWay {
             && let Some(body) = outbox.next_status()
         {
             session.publish(status_topic, body, Manner::Status)?;
+            self.flight.board(None);
+        }
+        while self.flight.has_room()
+            && let Some((topic, body)) = outbox.next_reply()
+        {
+            session.publish(&topic, &body, Manner::Reply)?;
             self.flight.board(None);
         }
         while self.pictures < PICTURES_ALOFT
@@ -263,20 +345,22 @@ impl UnderWay {
         Ok(())
     }
 
-    fn hear(&mut self, heard: Heard) -> Result<(), String> {
+    fn hear(&mut self, heard: Heard) -> Result<(), Lost> {
         let mut progress = true;
         match heard {
-            Heard::Connected => {}
+            Heard::Connected | Heard::Arrived { .. } | Heard::Subscribed { .. } => progress = false,
             Heard::Sent(0) => {
                 self.pictures = self.pictures.saturating_sub(1);
                 progress = self.flight.is_empty();
             }
             Heard::Sent(packet_id) => {
-                self.flight.number(packet_id).map_err(|stray: Stray| stray.to_string())?;
+                self.flight.number(packet_id).map_err(|stray: Stray| Lost::to(stray.to_string()))?;
                 progress = false;
             }
-            Heard::Acked(packet_id) => self.flight.land(packet_id).map_err(|stray: Stray| stray.to_string())?,
-            Heard::Lost(why) => return Err(why),
+            Heard::Acked(packet_id) => {
+                self.flight.land(packet_id).map_err(|stray: Stray| Lost::to(stray.to_string()))?;
+            }
+            Heard::Lost(lost) => return Err(lost),
         }
         if self.is_empty() {
             self.since = None;
@@ -342,6 +426,7 @@ mod tests {
             cert_file: None,
             key_file: None,
             keep_alive: Duration::from_secs(30),
+            filters: vec![],
         };
         let delivery = Delivery {
             settings,
@@ -353,6 +438,8 @@ mod tests {
             stop,
             silence: None,
             stall: Duration::from_millis(300),
+            connection: 0,
+            is_poisoned: false,
         };
         let running = tokio::spawn(delivery.run());
         words.send(Word::Committed(vec![row(1)])).unwrap();

@@ -11,6 +11,8 @@ use std::{
 const TAIL_ROWS: usize = 1024;
 /// Their bodies: a bound for days of very long events.
 const TAIL_BYTES: usize = 4 << 20;
+/// Replies that wait for a connection: whoever asked and got no answer asks again.
+const REPLIES: usize = 1000;
 /// Rows of one read of the journal: at most 16 MiB, where each event were as long as an event may be.
 pub(super) const FETCH_ROWS: usize = 256;
 
@@ -29,6 +31,7 @@ pub(super) struct Outbox {
     surveyed: bool,
     status: Vec<u8>,
     status_due: bool,
+    replies: VecDeque<(String, Vec<u8>)>,
     /// The newest of each topic; the topics come from the configuration, so their number is bounded.
     pictures: BTreeMap<String, Picture>,
     /// Topics of which the session has not got the newest, the longest waiting first.
@@ -59,6 +62,7 @@ impl Outbox {
             surveyed: false,
             status,
             status_due: false,
+            replies: VecDeque::new(),
             pictures: BTreeMap::new(),
             due: VecDeque::new(),
         }
@@ -77,6 +81,13 @@ impl Outbox {
     pub(super) fn status(&mut self, body: Vec<u8>) {
         self.status = body;
         self.status_due = true;
+    }
+
+    pub(super) fn reply(&mut self, topic: String, body: Vec<u8>) {
+        if self.replies.len() == REPLIES {
+            self.replies.pop_front();
+        }
+        self.replies.push_back((topic, body));
     }
 
     pub(super) fn picture(&mut self, topic: String, body: Vec<u8>) {
@@ -124,6 +135,11 @@ impl Outbox {
     /// The status, if it is to be sent.
     pub(super) fn next_status(&mut self) -> Option<&[u8]> {
         mem::take(&mut self.status_due).then_some(&self.status[..])
+    }
+
+    /// The next reply to send.
+    pub(super) fn next_reply(&mut self) -> Option<(String, Vec<u8>)> {
+        self.replies.pop_front()
     }
 
     /// The next picture to send.

@@ -1,0 +1,352 @@
+//! Commands of other systems in, one after the other; each is answered when what it changed is written.
+//!
+//! Whoever may not ask, asks too late or cannot be understood is answered at the door. The rest is looked up first, aside
+//! of the loop: whether it was answered before, and the days that it is about where those are no longer in memory.
+
+use super::{
+    Gateway, Passenger,
+    history::{Fetched, fetch},
+};
+use crate::{
+    event::{
+        Stamp,
+        command::{Command, Refusal, Reply, Verdict},
+    },
+    io::{
+        journal::{self, Answered, Envelope, Reader},
+        mqtt::{self, Arrival},
+    },
+    shop::{Input, rules::MachineRules},
+    wire::{
+        envelope,
+        inbound::{self, COMMAND_BYTES},
+        payload::reply::Outcome,
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{error, info, warn};
+
+/// A sender's clock may be ahead of ours by so much. Milliseconds.
+const AHEAD_MS: i64 = 300_000;
+
+/// Days that one command may be about.
+const DAYS: usize = 64;
+
+/// Of a command that could not be read so much is kept. Bytes.
+const SPECIMEN_BYTES: usize = 1024;
+
+/// Who may ask for what.
+#[derive(Clone, Debug, Default)]
+pub struct Permits {
+    /// Verbs by `[[consumer]] id`.
+    pub may: BTreeMap<String, BTreeSet<String>>,
+    /// `[commands] from`: every verb about a machine.
+    pub from: BTreeSet<String>,
+    /// `[corrections] until`. Milliseconds.
+    pub until_ms: i64,
+}
+
+impl Permits {
+    fn check(&self, by: &str, machine: Option<&str>, verb: &str) -> Result<(), Refusal> {
+        let may = self.may.get(by);
+        if may.is_some_and(|verbs| verbs.contains(verb)) || (machine.is_some() && self.from.contains(by)) {
+            return Ok(());
+        }
+        let text = match may {
+            Some(_) => format!("[[consumer]] {by} may not send `{verb}`: name it in `may`"),
+            None => format!("{by} is no [[consumer]] with `may`, and does not stand in [commands] from"),
+        };
+        Err(Refusal::new("not_authorised", text))
+    }
+
+    fn check_times(&self, command: &Command, expires_at: Option<Stamp>, now: Stamp) -> Result<(), Refusal> {
+        let Command { at, .. } = command;
+        if let Some(expired) = expires_at.filter(|expires| *expires < now) {
+            return Err(Refusal::new("expired", format!("it was to be carried out until {expired}, it is {now}")));
+        }
+        if at.since(now) > AHEAD_MS {
+            let text = format!("it is to take effect at {at}, more than 5 min from now ({now})");
+            return Err(Refusal::new("future", text));
+        }
+        if now.since(*at) > self.until_ms {
+            let first = now.plus(-self.until_ms);
+            let text = format!("it is about {at}; [corrections] until reaches back to {first}");
+            return Err(Refusal::new("period_closed", text));
+        }
+        Ok(())
+    }
+}
+
+/// What waits outside, and what is under way.
+pub(super) struct Door {
+    permits: Permits,
+    data_dir: PathBuf,
+    waiting: VecDeque<Arrival>,
+    looking: Option<Looking>,
+    /// An answer is on its way to the disk.
+    is_writing: bool,
+    /// The gateway stops: what is not taken comes again after the next start.
+    is_shut: bool,
+}
+
+/// A command that is looked up.
+struct Looking {
+    guest: Guest,
+    command: Command,
+    expires_at: Option<Stamp>,
+    found: JoinHandle<Result<Found, journal::Error>>,
+}
+
+/// Who is to be answered, and where.
+struct Guest {
+    arrival: Arrival,
+    machine: Option<String>,
+    verb: String,
+    command_id: Option<String>,
+    by: Option<String>,
+}
+
+/// What was found of a command.
+pub(super) struct Found {
+    answer: Option<(i64, String)>,
+    fetched: Option<Fetched>,
+}
+
+impl Door {
+    pub(super) fn new(permits: Permits, data_dir: PathBuf) -> Door {
+        Door { permits, data_dir, waiting: VecDeque::new(), looking: None, is_writing: false, is_shut: false }
+    }
+
+    /// Nobody comes in any more.
+    pub(super) fn shut(&mut self) {
+        self.waiting.clear();
+        self.looking = None;
+        self.is_shut = true;
+    }
+
+    /// What was found, once it is; for ever where nothing is looked for.
+    pub(super) async fn looked(&mut self) -> Result<Found, String> {
+        let Some(looking) = &mut self.looking else { return std::future::pending().await };
+        match (&mut looking.found).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Gateway {
+    /// A command arrived.
+    pub(super) fn knock(&mut self, arrival: Arrival) {
+        if !self.door.is_shut {
+            self.door.waiting.push_back(arrival);
+            self.admit();
+        }
+    }
+
+    /// What was told of the command before is written: the next one may come in.
+    pub(super) fn answered(&mut self) {
+        self.door.is_writing = false;
+        self.admit();
+    }
+
+    /// The next command, if nothing stands in its way.
+    pub(super) fn admit(&mut self) {
+        while self.door.looking.is_none() && !self.door.is_writing && self.held.is_none() {
+            let Some(arrival) = self.door.waiting.pop_front() else { return };
+            self.receive(arrival);
+        }
+    }
+
+    fn receive(&mut self, arrival: Arrival) {
+        let Some(addressed) = self.names.addressed(&arrival.topic) else {
+            warn!(topic = arrival.topic, "something arrived on a topic that nobody listens to");
+            self.say(mqtt::Word::Taken(arrival.ticket));
+            return;
+        };
+        let (machine, verb) = (addressed.machine.map(str::to_owned), addressed.verb.to_owned());
+        let now = self.names.wall.of(self.clock.now());
+        let asked = inbound::read(&verb, &arrival.body, now);
+        let is_retained = arrival.is_retained;
+        let guest = Guest { arrival, machine, verb, command_id: asked.command_id, by: asked.by };
+        if is_retained {
+            let text = "it lay retained at the broker, from who knows when: send it without `retain`".to_owned();
+            return self.refuse(guest, Refusal::new("retained", text));
+        }
+        let permits = &self.door.permits;
+        // Whoever may not ask need not know what was wrong.
+        let permit = guest.by.as_deref().map_or(Ok(()), |by| permits.check(by, guest.machine.as_deref(), &guest.verb));
+        match permit.and(asked.command) {
+            Ok(command) => self.look_up(guest, command, asked.expires_at),
+            Err(refusal) => self.refuse(guest, refusal),
+        }
+    }
+
+    /// Whether it was answered before; and the days that it is about, where they are no longer in memory.
+    fn look_up(&mut self, guest: Guest, command: Command, expires_at: Option<Stamp>) {
+        let now = self.clock.now();
+        let machine = guest.machine.as_deref();
+        let rules = self.shop.rules().machines.iter().find(|rules| Some(rules.id.as_str()) == machine);
+        let missing = rules.and_then(|rules| {
+            let (from, to) = self.shop.concerns(&rules.id, &command, now)?;
+            let since = self.archive.since(&rules.id).max(self.shop.known().machines.get(&rules.id)?.book.since);
+            (from < since).then(|| (rules.clone(), (from, to.min(since))))
+        });
+        let (data_dir, by) = (self.door.data_dir.clone(), command.by.clone());
+        let command_id = command.command_id.clone();
+        let found = spawn_blocking(move || find(&data_dir, (&by, &command_id), missing));
+        self.door.looking = Some(Looking { guest, command, expires_at, found });
+    }
+
+    /// What was looked for is found.
+    pub(super) fn decide(&mut self, found: Result<Found, String>) {
+        let Some(Looking { guest, command, expires_at, .. }) = self.door.looking.take() else { return };
+        if self.held.is_some() {
+            // Nothing is decided until the journal takes again: it is looked up once more then.
+            self.door.waiting.push_front(guest.arrival);
+            return;
+        }
+        let found = match found {
+            Ok(found) => found,
+            Err(why) => {
+                warn!(command_id = command.command_id, why, "a command could not be looked up");
+                let text = format!("the journal could not be read, send it again: {why}");
+                return self.refuse(guest, Refusal::new("try_again", text));
+            }
+        };
+        if let Some((n, reply)) = found.answer {
+            return self.repeat(guest, n, &reply);
+        }
+        let now = self.clock.now();
+        if let Err(refusal) = self.door.permits.check_times(&command, expires_at, self.names.wall.of(now)) {
+            return self.refuse(guest, refusal);
+        }
+        if found.fetched.as_ref().is_some_and(|fetched| fetched.days.len() > DAYS) {
+            let text = format!("it is about more than {DAYS} days");
+            return self.refuse(guest, Refusal::new("too_many_days", text));
+        }
+        if found.fetched.is_some() && !self.archive.is_complete() {
+            let text = "the history of days that are over is still being made, send it again later".to_owned();
+            return self.refuse(guest, Refusal::new("try_again", text));
+        }
+        self.carry_out(guest, &command, found.fetched, now);
+    }
+
+    fn carry_out(&mut self, guest: Guest, command: &Command, fetched: Option<Fetched>, now: Stamp) {
+        let mut envelope = Envelope::default();
+        self.watch_clock(now, &mut envelope);
+        let machine = guest.machine.as_deref();
+        let Fetched { past, days } = fetched.unwrap_or_default();
+        let past = machine.and_then(|machine| self.shop.misses(machine, command, now)).map(|_| &past);
+        let turn = self.shop.turn(Input::Command { machine, command, past }, now);
+        if let Some(machine) = machine {
+            self.archive.fetch(machine, days);
+        }
+        self.pictures.changed(&self.shop, &self.names, &turn.told, now, &mut envelope);
+        let told = turn.told.len();
+        self.enclose(turn.told, &mut envelope);
+        self.archive.let_go();
+        if turn.is_mark_due {
+            envelope.marks = serde_json::to_string(&self.marks()).ok();
+        }
+        let Some(reply) = turn.reply else { return };
+        info!(
+            by = command.by,
+            command_id = command.command_id,
+            verb = reply.verb,
+            machine,
+            result = Outcome::of(&reply.verdict, false).word(),
+            events = told,
+            "command decided"
+        );
+        self.answer(guest, &reply, None, true, envelope);
+    }
+
+    /// Nothing was changed, and nothing is remembered but for whoever reads up on it: the same command may come again.
+    fn refuse(&mut self, guest: Guest, refusal: Refusal) {
+        info!(
+            by = guest.by,
+            command_id = guest.command_id,
+            verb = guest.verb,
+            machine = guest.machine,
+            code = refusal.code,
+            "command refused"
+        );
+        let (command_id, verb) = (guest.command_id.clone(), guest.verb.clone());
+        let reply = Reply { command_id, verb, verdict: Verdict::Refused(refusal) };
+        self.answer(guest, &reply, None, false, Envelope::default());
+    }
+
+    fn repeat(&mut self, guest: Guest, n: i64, reply: &str) {
+        match serde_json::from_str::<Reply>(reply) {
+            Ok(reply) => self.answer(guest, &reply, Some(n), true, Envelope::default()),
+            Err(error) => {
+                error!(n, %error, "the answer to a command was kept in a form that cannot be read");
+                let text = "it was answered before, but its answer cannot be read any more".to_owned();
+                self.refuse(guest, Refusal::new("answered_before", text));
+            }
+        }
+    }
+
+    /// Answers when everything in the envelope is written.
+    fn answer(
+        &mut self,
+        guest: Guest,
+        reply: &Reply,
+        repeats: Option<i64>,
+        is_decided: bool,
+        mut envelope: Envelope<Passenger>,
+    ) {
+        let Guest { arrival, machine, by, command_id, .. } = guest;
+        let now = self.clock.now();
+        let body = envelope::answer(&self.names, machine.as_deref(), by.as_deref(), (reply, repeats.is_some()), now);
+        match body {
+            Ok(body) => {
+                let topic = self.names.reply_topic(machine.as_deref());
+                envelope.passengers.push(Passenger::Reply { topic, body });
+            }
+            // The words of this house always have a JSON form.
+            Err(error) => error!(command_id, %error, "an answer could not be written"),
+        }
+        envelope.passengers.push(Passenger::Answered(arrival.ticket));
+        envelope.command = Some(match repeats {
+            Some(n) => journal::Command::Repeated(n),
+            None => {
+                let most = if is_decided { COMMAND_BYTES } else { SPECIMEN_BYTES };
+                let mut body = arrival.body;
+                body.truncate(most);
+                journal::Command::Answered(Box::new(Answered {
+                    received: self.names.wall.of(now),
+                    topic: arrival.topic,
+                    sender: by,
+                    command_id,
+                    body,
+                    is_decided,
+                    result: Outcome::of(&reply.verdict, false).word(),
+                    reply: serde_json::to_string(reply).unwrap_or_default(),
+                }))
+            }
+        });
+        self.door.is_writing = true;
+        self.send(envelope);
+    }
+}
+
+/// Reads only; away from the loop.
+fn find(
+    data_dir: &Path,
+    (by, command_id): (&str, &str),
+    missing: Option<(MachineRules, (Stamp, Stamp))>,
+) -> Result<Found, journal::Error> {
+    let reader = Reader::open(data_dir)?;
+    let answer = reader.answer(by, command_id)?;
+    let fetched = match missing.filter(|_| answer.is_none()) {
+        Some((rules, range)) => Some(fetch(&reader, &rules, range)?),
+        None => None,
+    };
+    Ok(Found { answer, fetched })
+}

@@ -1,0 +1,99 @@
+use super::*;
+use crate::event::command::{Scrap, Wish};
+
+const NOW: Stamp = Stamp::from_ms(1_795_414_443_200);
+
+fn ask(verb: &str, body: &str) -> Asked {
+    read(verb, body.as_bytes(), NOW)
+}
+
+fn refusal(verb: &str, body: &str) -> String {
+    let refusal = ask(verb, body).command.unwrap_err();
+    format!("{}: {}", refusal.code, refusal.text)
+}
+
+#[test]
+fn a_command_says_who_what_and_when() {
+    let asked = ask(
+        "reason",
+        r#"{"command_id": "c-1", "by": "mes", "at": "2026-11-23T07:00:00+01:00", "comment": "seen",
+            "downtime_id": "019ab0f3-2a40-7000-8000-000000000001", "code": "mech.jam"}"#,
+    );
+    let command = asked.command.unwrap();
+    assert_eq!((command.command_id.as_str(), command.by.as_str()), ("c-1", "mes"));
+    assert_eq!(command.at.to_string(), "2026-11-23T06:00:00.000Z");
+    assert_eq!(command.comment.as_deref(), Some("seen"));
+    assert!(matches!(command.wish, Wish::Reason { code: Some(code), .. } if code == "mech.jam"));
+}
+
+#[test]
+fn without_a_time_it_takes_effect_when_it_arrives() {
+    let command =
+        ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": -3, "kind": "rework"}"#).command.unwrap();
+    assert_eq!(command.at, NOW);
+    assert_eq!(command.wish, Wish::Scrap { quantity: -3, kind: Scrap::Rework });
+}
+
+#[test]
+fn a_wrong_command_is_refused_with_what_is_wrong_and_where() {
+    let id = r#""downtime_id": "019ab0f3-2a40-7000-8000-000000000001""#;
+    let of = |rest: &str| format!(r#"{{"command_id": "c-1", "by": "mes"{rest}}}"#);
+    for (verb, body, expected) in [
+        ("reason", "{".to_owned(), "malformed: no JSON: EOF while parsing an object at line 1 column 1"),
+        ("reason", "[1]".to_owned(), "malformed: the command is no JSON object"),
+        ("reason", r#"{"by": "mes"}"#.to_owned(), "malformed: missing field `command_id`"),
+        ("reason", r#"{"command_id": "", "by": "mes"}"#.to_owned(), "malformed: `command_id`: an empty text"),
+        (
+            "reason",
+            r#"{"command_id": 7, "by": "mes"}"#.to_owned(),
+            "malformed: `command_id`: invalid type: integer `7`, expected a string",
+        ),
+        (
+            "reason",
+            of(r#", "at": "2026-11-23T07:00:00""#),
+            "malformed: `at`: 2026-11-23T07:00:00 names no offset: write Z or +01:00 behind it",
+        ),
+        ("reason", of(""), "malformed: `downtime_id` is missing, or `started_at` and `ended_at` of a claim"),
+        ("reason", of(&format!(", {id}")), "malformed: `code` is missing: `null` takes a reason back"),
+        (
+            "reason",
+            of(&format!(r#", {id}, "code": "a", "split": 1"#)),
+            "malformed: `split`: unknown field `split`, expected one of `downtime_id`, `code`, `split_at`, `code_after`, `merge`, `started_at`, `ended_at`",
+        ),
+        (
+            "reason",
+            of(r#", "downtime_id": "x", "code": null"#),
+            "malformed: `downtime_id`: UUID parsing failed: invalid character: found `x` at 0",
+        ),
+        ("reason", of(&format!(r#", {id}, "code_after": "a""#)), "malformed: `code_after` without `split_at`"),
+        ("reason", of(r#", "started_at": "2026-11-23T07:00:00Z""#), "malformed: `started_at` without `ended_at`"),
+        ("scrap", of(""), "malformed: missing field `quantity`"),
+        (
+            "scrap",
+            of(r#", "quantity": 1.5"#),
+            "malformed: `quantity`: invalid type: floating point `1.5`, expected i64",
+        ),
+        ("dance", of(""), "unknown_verb: there is no command `dance`"),
+    ] {
+        assert_eq!(refusal(verb, &body), expected, "{body}");
+    }
+}
+
+#[test]
+fn neither_size_nor_depth_is_read_beyond_its_limit() {
+    let deep = format!(r#"{{"command_id": "c-1", "by": "mes", "x": {}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(refusal("reason", &deep), "malformed: objects and lists stand in one another more than 16 deep");
+    let large = format!(r#"{{"command_id": "c-1", "by": "mes", "comment": "{}"}}"#, "x".repeat(1_000_000));
+    assert_eq!(refusal("reason", &large), "too_large: the command has 1000049 bytes, at most 65536 are read");
+    let long = format!(r#"{{"command_id": "c-1", "by": "mes", "comment": "{}"}}"#, "x".repeat(2001));
+    assert_eq!(refusal("reason", &long), "malformed: `comment`: a text of 2001 characters, at most 2000 are kept");
+    let brackets = r#"{"command_id": "c-1", "by": "mes", "quantity": 1, "comment": "[[[[[[[[[[[[[[[[[[\"[[[[[[["}"#;
+    assert!(ask("scrap", brackets).command.is_ok());
+}
+
+#[test]
+fn who_sent_it_is_known_even_of_a_command_that_is_wrong() {
+    let asked = ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": "three"}"#);
+    assert_eq!((asked.command_id.as_deref(), asked.by.as_deref()), (Some("c-1"), Some("mes")));
+    assert!(asked.command.is_err());
+}
