@@ -1,0 +1,123 @@
+//! Corrections of what is long over, over a broker that is not ours: the days are fetched, told again and add up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "common/andon.rs"]
+mod andon_binary;
+#[path = "common/mosquitto.rs"]
+mod mosquitto;
+#[path = "common/plant.rs"]
+mod plant;
+
+use andon::event::{Event, Stamp, stop};
+use andon_binary::{Answer, Daemon, Ear, Heard, andon, publish};
+use mosquitto::{Door, Mosquitto, eventually};
+use plant::{DAY_MS, HOUR_MS, MINUTE_MS, Plant, Temper};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+const LIVELY: Temper = Temper { look_ms: (20_000, 2 * MINUTE_MS), dark: 1_500, run_ms: 30 * MINUTE_MS, faults: true };
+
+const MACHINE: &str = "andon/v1/acme/leipzig/hall-3/l0/m0";
+
+fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Stamp::from_ms(i64::try_from(since.as_millis()).unwrap())
+}
+
+fn answer(ear: &Ear, command_id: &str) -> Value {
+    let is_it = |heard: &Heard| heard.topic.ends_with("/reply") && heard.json()["data"]["command_id"] == command_id;
+    ear.until(&format!("the answer to {command_id}"), is_it).json()["data"].clone()
+}
+
+#[test]
+fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = now().plus(-10 * DAY_MS);
+    let mut plant = Plant::open_at(folder.path(), 1, LIVELY, 7, begin);
+    plant.live(now().plus(-HOUR_MS));
+    plant.close(true);
+    let old = plant.told.iter().find_map(|told| match &told.event {
+        Event::Stop(stop::Event::Downtime(downtime))
+            if downtime.change == stop::Change::Closed
+                && downtime.stop.from > begin.plus(2 * DAY_MS)
+                && downtime.stop.duration_ms > 10 * MINUTE_MS =>
+        {
+            Some(downtime.stop.clone())
+        }
+        _ => None,
+    });
+    let old = old.expect("a week has a long stop");
+    drop(plant);
+
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let ear = Ear::open(&broker, "#");
+    let toml = folder.path().join("andon.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    let text = text.replace("mqtt://127.0.0.1:1\"", &format!("mqtt://127.0.0.1:{}\"", broker.port));
+    std::fs::write(&toml, format!("{text}[commands]\nfrom = [\"mes\"]\n")).unwrap();
+    let run = || {
+        let mut command = andon(&["run", "-c", "andon.toml"]);
+        command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
+        Daemon::spawn(command)
+    };
+    let daemon = run();
+    let is_online = |heard: &Heard| heard.topic.ends_with("/status") && heard.json()["status"] == "online";
+    ear.until("it is there", is_online);
+    let id = old.downtime_id().to_string();
+    let at = |at: Stamp| at.to_string();
+    let middle = old.from.plus(old.ended_at.unwrap().since(old.from) / 2);
+    let ask = |command_id: &str, more: Value| {
+        let mut command = json!({ "command_id": command_id, "by": "mes" });
+        command.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        publish(&broker, &format!("{MACHINE}/command/reason"), command.to_string().as_bytes(), &[]);
+        answer(&ear, command_id)
+    };
+    let verify = || {
+        let mut command = andon(&["report", "-c", "andon.toml", "--verify"]);
+        command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
+        let answer = Answer::of(command);
+        assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+    };
+
+    let named = ask("name", json!({ "downtime_id": id, "code": "tool" }));
+    assert_eq!((named["result"].as_str(), named["subject"].as_str()), (Some("accepted"), Some(id.as_str())), "{named}");
+    let amended = ear.until_event("downtime.amended", |event| event["correlationid"] == "name");
+    assert_eq!(amended["data"]["reason"]["code"], "tool");
+    assert_eq!(amended["data"]["duration_ms"], old.duration_ms);
+    assert_eq!(amended["data"]["observed"]["started_at"], at(old.observed.unwrap().started_at));
+    let restated = ear.until_event("shift.stated", |event| event["correlationid"] == "name");
+    assert!(restated["data"]["revision"].as_u64().unwrap() > 1);
+    let has_it = |losses: &Value| losses.as_array().unwrap().iter().any(|loss| loss["reason"] == "tool");
+    assert!(has_it(&restated["data"]["losses"]));
+    verify();
+
+    let parted = ask("part", json!({ "downtime_id": id, "split_at": at(middle), "code_after": "jam" }));
+    assert_eq!(parted["result"], "accepted", "{parted}");
+    let second = ear.until_event("downtime.opened", |event| event["correlationid"] == "part");
+    assert_eq!(second["data"]["split_from"], id);
+    verify();
+
+    // A crash in between: what was said is known.
+    daemon.kill();
+    let daemon = run();
+    let second = second["data"]["downtime_id"].as_str().unwrap();
+    let joined = ask("join", json!({ "downtime_id": id, "merge": second }));
+    assert_eq!(joined["result"], "accepted", "{joined}");
+    let taken_back = ask("take back", json!({ "downtime_id": id, "code": null }));
+    assert_eq!(taken_back["result"], "accepted", "{taken_back}");
+    eventually("the figures are what they were", || {
+        let last = ear.events().into_iter().rfind(|event| event["data"]["downtime_id"] == id);
+        last.is_some_and(|last| last["data"]["duration_ms"] == old.duration_ms && last["correlationid"] == "take back")
+    });
+    verify();
+    let beyond = ask(
+        "beyond",
+        json!({ "started_at": "2020-01-01T00:00:00Z", "ended_at": "2020-01-01T01:00:00Z", "code": "jam" }),
+    );
+    assert_eq!(
+        (beyond["result"].as_str(), beyond["code"].as_str()),
+        (Some("refused"), Some("beyond_journal")),
+        "{beyond}"
+    );
+    daemon.stop();
+}
