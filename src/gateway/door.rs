@@ -104,6 +104,7 @@ struct Looking {
 /// Who is to be answered, and where.
 struct Guest {
     arrival: Arrival,
+    reply_topic: String,
     machine: Option<String>,
     verb: String,
     command_id: Option<String>,
@@ -169,10 +170,11 @@ impl Gateway {
             return;
         };
         let (machine, verb) = (addressed.machine.map(str::to_owned), addressed.verb.to_owned());
+        let reply_topic = addressed.reply_topic;
         let now = self.names.wall.of(self.clock.now());
         let asked = inbound::read(&verb, &arrival.body, now);
         let is_retained = arrival.is_retained;
-        let guest = Guest { arrival, machine, verb, command_id: asked.command_id, by: asked.by };
+        let guest = Guest { arrival, reply_topic, machine, verb, command_id: asked.command_id, by: asked.by };
         if is_retained {
             let text = "it lay retained at the broker, from who knows when: send it without `retain`".to_owned();
             return self.refuse(guest, Refusal::new("retained", text));
@@ -301,14 +303,11 @@ impl Gateway {
         is_decided: bool,
         mut envelope: Envelope<Passenger>,
     ) {
-        let Guest { arrival, machine, by, command_id, .. } = guest;
+        let Guest { arrival, reply_topic, machine, by, command_id, .. } = guest;
         let now = self.clock.now();
         let body = envelope::answer(&self.names, machine.as_deref(), by.as_deref(), (reply, repeats.is_some()), now);
         match body {
-            Ok(body) => {
-                let topic = self.names.reply_topic(machine.as_deref());
-                envelope.passengers.push(Passenger::Reply { topic, body });
-            }
+            Ok(body) => envelope.passengers.push(Passenger::Reply { topic: reply_topic, body }),
             // The words of this house always have a JSON form.
             Err(error) => error!(command_id, %error, "an answer could not be written"),
         }

@@ -4,12 +4,14 @@ use super::Names;
 use crate::event::GATEWAY_LINE;
 
 /// Where a command was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addressed<'a> {
     /// The machine that it is about; `None`: the gateway itself.
     pub machine: Option<&'a str>,
     /// The last part of the topic.
     pub verb: &'a str,
+    /// Where the answer is heard.
+    pub reply_topic: String,
 }
 
 impl Names {
@@ -44,11 +46,6 @@ impl Names {
         self.rooted(&format!("{}/status", self.place(None)))
     }
 
-    /// The answers to commands about a machine; `None`: about the gateway.
-    pub fn reply_topic(&self, machine: Option<&str>) -> String {
-        self.rooted(&format!("{}/reply", self.place(machine)))
-    }
-
     /// Where commands come in: a topic a machine, and the gateway's. No wildcard stands for a machine, because other
     /// gateways of the same area have theirs beside ours.
     pub fn command_filters(&self) -> Vec<String> {
@@ -62,8 +59,8 @@ impl Names {
         let root = self.rooted("");
         let rest = topic.strip_prefix(root.as_str())?.trim_start_matches('/');
         let [line, machine, "command", verb] = rest.split('/').collect::<Vec<_>>()[..] else { return None };
-        let machine = (line != GATEWAY_LINE).then_some(machine);
-        Some(Addressed { machine, verb })
+        let reply_topic = self.rooted(&format!("{line}/{machine}/reply"));
+        Some(Addressed { machine: (line != GATEWAY_LINE).then_some(machine), verb, reply_topic })
     }
 
     fn place(&self, machine: Option<&str>) -> String {
