@@ -151,7 +151,7 @@ enum Command {
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
         length: Option<Duration>,
     },
-    /// Print a JSON Schema.
+    /// Print a JSON Schema, or what goes over the broker as an AsyncAPI document.
     Schema {
         /// Of what.
         #[arg(value_enum, default_value_t)]
@@ -164,6 +164,10 @@ enum SchemaOf {
     /// The configuration file.
     #[default]
     Config,
+    /// Every message that goes over the broker.
+    Events,
+    /// Topics and messages, as an AsyncAPI 3.0 document.
+    Asyncapi,
 }
 
 #[derive(Debug, Args)]
@@ -220,8 +224,13 @@ impl Command {
             Command::Sim { config, samples, listen, speed } => simulate::run(&config.load()?, &samples, listen, speed)?,
             Command::Report { config, what } => report::run(config.load()?, &what)?,
             Command::Demo { length } => demo::run(length)?,
-            Command::Schema { of: SchemaOf::Config } => {
-                Failure::unless_printed(schema::config(&mut io::stdout()))?;
+            Command::Schema { of } => {
+                let mut out = io::stdout();
+                Failure::unless_printed(match of {
+                    SchemaOf::Config => schema::config(&mut out),
+                    SchemaOf::Events => schema::events(&mut out),
+                    SchemaOf::Asyncapi => schema::asyncapi(&mut out),
+                })?;
             }
         }
         Ok(code(Exit::Ok))

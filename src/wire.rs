@@ -4,12 +4,14 @@
 pub mod envelope;
 pub mod inbound;
 pub mod payload;
+pub mod schema;
 pub mod sparkplug;
 pub mod topic;
 
 use crate::event::{Stamp, Wall};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The names under which the world knows this gateway and its machines.
 #[derive(Clone, Debug)]
@@ -36,11 +38,16 @@ pub struct MachineNames {
 }
 
 /// What every `data` says first.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct About<'a> {
+    /// The machine's id; `null` for the gateway itself.
     machine: Option<&'a str>,
+    /// The MES's line; `null` for the gateway itself.
     line: Option<&'a str>,
+    /// ISA-95 enterprise/site/area.
     path: &'a str,
+    /// The machine's key in the CMMS; `null` for the gateway itself.
     asset: Option<&'a str>,
     #[serde(skip)]
     wall: &'a Wall,
@@ -79,6 +86,21 @@ pub struct Time(Stamp);
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$";
+        json_schema!({ "type": "string", "format": "date-time", "pattern": pattern })
     }
 }
 

@@ -6,7 +6,7 @@ mod andon;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 
-use andon::{Daemon, Ear, Peer, Place, dead_port};
+use andon::{Daemon, Ear, Peer, Place, dead_port, events};
 use mosquitto::{Door, Mosquitto, eventually};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
@@ -306,8 +306,7 @@ fn replayed(place: &Place, samples: &str) -> (Vec<Value>, Value) {
     let words = ["replay", "-c", "andon.toml", "--samples", samples, "--events", "events.jsonl", "--report", "-"];
     let answer = place.ask(&words);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
-    let events = place.read("events.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (events, serde_json::from_str(&answer.out).unwrap())
+    (events(&place.read("events.jsonl")), serde_json::from_str(&answer.out).unwrap())
 }
 
 /// Machine by machine, of the windows that hold everything.

@@ -4,8 +4,9 @@ use super::{Stamp, wall::Era};
 use serde::{Deserialize, Serialize};
 
 /// How much it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "NoticeSeverity")]
 pub enum Severity {
     /// Good to know.
     Info,

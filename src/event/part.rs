@@ -48,8 +48,9 @@ impl Counts {
 }
 
 /// Why counts were told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ProductionWhy")]
 pub enum Why {
     /// The first mark of a counter, and from then on as time goes by.
     Interval,
@@ -60,11 +61,12 @@ pub enum Why {
 }
 
 /// Fewest and most parts, where the counters cannot tell just how many were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "PartsBounds")]
 pub struct Bounds {
     /// No fewer.
     pub min: i64,
-    /// No more; `None`: no rate of the machine is known, so nobody can say.
+    /// No more; `null`: no rate of the machine is known, so nobody can say.
     pub max: Option<i64>,
 }
 

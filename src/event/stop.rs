@@ -8,8 +8,9 @@ use uuid::Uuid;
 pub const PLC: &str = "plc";
 
 /// What a machine is in at an instant; exactly one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "MachineState")]
 pub enum State {
     /// The run signal holds, or parts come.
     Running,
@@ -72,6 +73,7 @@ pub enum Going {
 /// The class of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "StopClass")]
 pub enum Class {
     /// Something broke.
     Failure,
@@ -115,7 +117,8 @@ pub struct Reason {
 }
 
 /// The PLC's fault codes of a stop: the first wins, others are listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DowntimeFault")]
 pub struct Fault {
     /// The first.
     pub code: i64,
@@ -133,7 +136,8 @@ pub struct Observed {
 }
 
 /// The part of a stop that lies in one shift (or day) and order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DowntimeShare")]
 pub struct Share {
     /// Window id.
     pub shift: String,

@@ -77,7 +77,7 @@ pub struct Made {
 }
 
 /// Whose ideal was used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IdealSource {
     /// The order's, or its product's.

@@ -1,6 +1,10 @@
 //! A told event in, its CloudEvents 1.0 body out: made once, when it is written, and the same bytes ever after.
 
-use super::{Names, Time, payload, payload::reply::Outcome};
+use super::{
+    Names, Time,
+    payload::{self, reply::Outcome},
+    schema::{self, Kind},
+};
 use crate::event::{
     Event, Stamp, Told,
     command::Reply,
@@ -8,22 +12,39 @@ use crate::event::{
     order,
     stop::{self, Change},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Serialize)]
-struct CloudEvent<'a, D> {
+/// A durable event: CloudEvents 1.0 in structured JSON mode. Sent again it is the same bytes.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CloudEvent<'a, D> {
+    #[schemars(extend("const" = "1.0"))]
     specversion: &'static str,
+    /// UUIDv7, of this revision; with `source` it is known for ever.
     id: Uuid,
+    /// `andon:{gateway id}`
+    #[schemars(regex(pattern = "^andon:"))]
     source: String,
     r#type: &'static str,
+    /// The event's own time.
     time: Time,
+    /// What it is about, of which the highest `revision` counts.
     subject: String,
+    #[schemars(extend("const" = "application/json"))]
     datacontenttype: &'static str,
+    /// From 1, raised when a journal was lost or restored.
+    #[schemars(range(min = 1))]
     epoch: u32,
+    /// From 1 in each epoch, gap-free per gateway.
+    #[schemars(regex(pattern = "^[0-9]{16}$"))]
     sequence: String,
+    /// From 1 in each epoch, gap-free per topic: any subset of topics can be checked.
+    #[schemars(regex(pattern = "^[0-9]{16}$"))]
     topicsequence: String,
+    /// When the gateway decided it.
     recordedtime: Time,
+    /// The `command_id` of the command that it follows from.
     correlationid: Option<&'a str>,
     data: D,
 }
@@ -36,39 +57,35 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
     let about = names.about(told.event.machine());
     match &told.event {
         Event::Stop(stop::Event::State(change)) => {
-            seal(names, told, "andon.state.changed.v1", told.id.to_string(), payload::state::data(about, change))
+            seal(names, told, schema::STATE_CHANGED, told.id.to_string(), payload::state::data(about, change))
         }
         Event::Stop(stop::Event::Downtime(downtime)) => {
             let kind = match downtime.change {
-                Change::Opened => "andon.downtime.opened.v1",
-                Change::Updated => "andon.downtime.updated.v1",
-                Change::Closed => "andon.downtime.closed.v1",
-                Change::Amended => "andon.downtime.amended.v1",
+                Change::Opened => schema::DOWNTIME_OPENED,
+                Change::Updated => schema::DOWNTIME_UPDATED,
+                Change::Closed => schema::DOWNTIME_CLOSED,
+                Change::Amended => schema::DOWNTIME_AMENDED,
             };
             let data = payload::downtime::data(about, &downtime.stop, downtime);
             seal(names, told, kind, downtime.stop.downtime_id().to_string(), data)
         }
-        Event::Part(event) => seal(
-            names,
-            told,
-            "andon.production.counted.v1",
-            told.id.to_string(),
-            payload::production::data(about, event),
-        ),
+        Event::Part(event) => {
+            seal(names, told, schema::PRODUCTION_COUNTED, told.id.to_string(), payload::production::data(about, event))
+        }
         Event::Order(order) => {
             let kind = match order.change {
-                order::Change::Started => "andon.order.started.v1",
-                order::Change::Ended => "andon.order.ended.v1",
+                order::Change::Started => schema::ORDER_STARTED,
+                order::Change::Ended => schema::ORDER_ENDED,
             };
             let subject = format!("{}/{}", order.machine, order.order.order);
             seal(names, told, kind, subject, payload::order::data(about, order))
         }
         Event::Shift(stated) => {
             let subject = format!("{}/{}", stated.machine, stated.id);
-            seal(names, told, "andon.shift.stated.v1", subject, payload::shift::data(about, stated))
+            seal(names, told, schema::SHIFT_STATED, subject, payload::shift::data(about, stated))
         }
         Event::Notice(notice) => {
-            seal(names, told, "andon.notice.raised.v1", told.id.to_string(), payload::notice::data(about, notice))
+            seal(names, told, schema::NOTICE_RAISED, told.id.to_string(), payload::notice::data(about, notice))
         }
     }
 }
@@ -114,18 +131,20 @@ pub fn answer(
     })
 }
 
-fn seal(
+/// `data` is of the type that the schema of its kind describes.
+#[allow(clippy::needless_pass_by_value, reason = "a kind is a word")]
+fn seal<D: Serialize>(
     names: &Names,
     told: &Told,
-    r#type: &'static str,
+    kind: Kind<D>,
     subject: String,
-    data: impl Serialize,
+    data: D,
 ) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&CloudEvent {
         specversion: "1.0",
         id: told.id,
         source: format!("andon:{}", names.gateway),
-        r#type,
+        r#type: kind.name,
         time: Time(told.event.shown(&names.wall)),
         subject,
         datacontenttype: "application/json",

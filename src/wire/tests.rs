@@ -1,5 +1,9 @@
 //! Every payload as the world reads it, written down once; and whatever a machine does, no payload has other keys.
 
+#[path = "../../tests/common/described.rs"]
+mod described;
+
+use self::described::Described;
 use super::{
     envelope,
     payload::{
@@ -34,7 +38,7 @@ use expect_test::{Expect, expect};
 use jiff::{civil, tz::TimeZone};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
 const GATEWAY: &str = "gw-hall-3";
@@ -140,7 +144,7 @@ fn the_second_part_of_a_split_stop_has_an_id_of_its_own_and_names_the_first() {
     let (first, own) = (closed().stop_id, mint(GATEWAY, 1, 50, Role::Downtime, at(DECIDED)));
     let second = Stop { split: Some(Split { downtime_id: own, from: first }), started_at: at(DECIDED), ..closed() };
     let event = downtime_event(Change::Opened, DECIDED, second);
-    let body = json(&envelope::body(&names(), &told(51, DECIDED, event)).unwrap());
+    let body = sealed(&told(51, DECIDED, event));
     assert_eq!(body["subject"], own.to_string());
     assert_eq!(body["data"]["downtime_id"], own.to_string());
     assert_eq!(body["data"]["stop_id"], first.to_string());
@@ -222,7 +226,24 @@ fn json(body: &[u8]) -> Value {
 }
 
 fn body(sequence: u64, recorded: i64, event: Event) -> Value {
-    json(&envelope::body(&names(), &told(sequence, recorded, event)).unwrap())
+    sealed(&told(sequence, recorded, event))
+}
+
+/// As the AsyncAPI document has it.
+static DESCRIBED: LazyLock<Described> = LazyLock::new(|| Described::of(&schema::asyncapi()));
+
+/// The body of an event; it and its topic are as described.
+fn sealed(told: &Told) -> Value {
+    let body = envelope::body(&names(), told).unwrap();
+    assert_eq!(DESCRIBED.fault(&names().event_topic(&told.topic), &body), None);
+    json(&body)
+}
+
+/// A picture, as it is described under this name.
+fn pictured(name: &str, payload: &impl Serialize) -> Value {
+    let picture = shown(payload);
+    assert_eq!(DESCRIBED.message(name, &picture), None);
+    picture
 }
 
 fn shown(payload: &impl Serialize) -> Value {
@@ -576,7 +597,7 @@ fn live_state(stop: Option<&Stop>) -> Value {
         counts: &counts,
         speed: Some(58.5),
     };
-    shown(&picture::state(at(DECIDED), names.about(Some(MACHINE)), &live))
+    pictured("state", &picture::state(at(DECIDED), names.about(Some(MACHINE)), &live))
 }
 
 #[test]
@@ -626,7 +647,7 @@ fn the_picture_of_a_state() {
     );
     let (names, counts) = (names(), Counts::default());
     let never = Live { state: None, stop: None, fault: 0, order: None, counts: &counts, speed: None };
-    let never = shown(&picture::state(at(DECIDED), names.about(Some(MACHINE)), &never));
+    let never = pictured("state", &picture::state(at(DECIDED), names.about(Some(MACHINE)), &never));
     golden_beside(
         &live_state(None),
         &never,
@@ -645,11 +666,11 @@ fn the_picture_of_a_state() {
 fn the_picture_of_a_downtime_is_its_record_or_null() {
     let (names, open) = (names(), downtime(Change::Opened, DECIDED, stop(1, DECIDED)));
     let event = body(43, DECIDED, downtime_event(Change::Opened, DECIDED, stop(1, DECIDED)));
-    let picture = shown(&picture::downtime(at(DECIDED), names.about(Some(MACHINE)), Some(&open)));
+    let picture = pictured("downtime", &picture::downtime(at(DECIDED), names.about(Some(MACHINE)), Some(&open)));
     assert_eq!(picture["downtime"], event["data"]);
     assert_eq!(picture["at"], "2026-11-23T06:16:03.200Z");
     golden(
-        &shown(&picture::downtime(at(RUNS), names.about(Some(MACHINE)), None)),
+        &pictured("downtime", &picture::downtime(at(RUNS), names.about(Some(MACHINE)), None)),
         expect![[r#"
         {
           "at": "2026-11-23T06:31:40.000Z",
@@ -831,7 +852,8 @@ fn a_report() {
 fn the_picture_of_the_oee_holds_the_windows_of_the_report() {
     let (names, minute) = (names(), minute());
     let day = window::data(DAY, &minute);
-    let mut picture = shown(&picture::oee(at(DECIDED), names.about(Some(MACHINE)), "oee.com", Some(day), None, None));
+    let mut picture =
+        pictured("oee", &picture::oee(at(DECIDED), names.about(Some(MACHINE)), "oee.com", Some(day), None, None));
     let shift = picture.as_object_mut().unwrap().insert("shift".to_owned(), "a window of the report".into());
     assert_eq!(shift.as_ref(), Some(&report(&minute)["windows"][0]));
     golden(
@@ -879,7 +901,7 @@ fn the_status_of_the_gateway() {
         trouble: None,
     };
     golden(
-        &shown(&status),
+        &pictured("status", &status),
         expect![[r#"
         {
           "status": "online",
@@ -1024,7 +1046,7 @@ fn same_keys(path: &str, golden: &Value, payload: &Value) {
 }
 
 fn is_as_the_contract_has_it(told: &Told) {
-    let payload = json(&envelope::body(&names(), told).unwrap());
+    let payload = sealed(told);
     let (kind, data) = (payload["type"].as_str().unwrap(), &payload["data"]);
     let golden = match kind {
         "andon.state.changed.v1" => body(1, 0, state_changed()),

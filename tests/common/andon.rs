@@ -1,6 +1,10 @@
 //! The real binary in a folder of its own, the PLC that it polls and an ear at its broker that is not ours.
 #![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
 
+#[path = "described.rs"]
+mod described;
+
+use self::described::Described;
 use crate::mosquitto::{DEADLINE, Mosquitto, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -12,11 +16,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, LazyLock, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -285,10 +289,20 @@ pub fn publish(broker: &Mosquitto, topic: &str, body: &[u8], words: &[&str]) {
     assert!(child.wait().unwrap().success());
 }
 
-/// `mosquitto_sub`: what a consumer gets, byte for byte.
+/// What andon says of its own messages; whatever an [`Ear`] hears is held against it.
+static DESCRIBED: LazyLock<Described> = LazyLock::new(|| Described::of(&::andon::wire::schema::asyncapi()));
+
+/// Events as `replay --events` writes them, each as it is described.
+pub fn events(lines: &str) -> Vec<Value> {
+    let events = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+    events.inspect(|event| assert_eq!(DESCRIBED.event(event), None)).collect()
+}
+
+/// `mosquitto_sub`: what a consumer gets, byte for byte. What is not as the AsyncAPI document has it fails the test.
 pub struct Ear {
     child: Child,
     heard: Arc<Mutex<Vec<Heard>>>,
+    reader: Option<JoinHandle<Vec<String>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,15 +350,19 @@ impl Ear {
             .expect("mosquitto-clients is installed");
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (stdout, into) = (child.stdout.take().unwrap(), heard.clone());
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
+            let mut faults = Vec::new();
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let mut parts = line.splitn(3, ' ').map(str::to_owned);
                 let (retained, topic, body) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-                into.lock().unwrap().push(Heard { topic, retained: retained == "1", body });
+                let heard = Heard { topic, retained: retained == "1", body };
+                into.lock().unwrap().push(heard.clone());
+                faults.extend(DESCRIBED.fault(&heard.topic, heard.body.as_bytes()));
             }
+            faults
         });
         eventually("the subscription stands", || broker.logged(&answer) > before);
-        Ear { child, heard }
+        Ear { child, heard, reader: Some(reader) }
     }
 
     pub fn heard(&self) -> Vec<Heard> {
@@ -383,6 +401,7 @@ impl Drop for Ear {
     fn drop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
+        let faults = self.reader.take().unwrap().join().unwrap();
         if thread::panicking() {
             for heard in self.heard().iter().filter(|heard| heard.topic.contains("/event/")) {
                 let event = heard.json();
@@ -398,6 +417,8 @@ impl Drop for Ear {
                     data["text"]
                 );
             }
+        } else {
+            assert!(faults.is_empty(), "not as the AsyncAPI document has it:\n{}", faults.join("\n"));
         }
     }
 }

@@ -1,63 +1,123 @@
-//! `andon.downtime.{opened,updated,closed}.v1`, and the record inside `P/downtime`.
+//! `andon.downtime.{opened,updated,closed,amended}.v1`, and the record inside `P/downtime`.
 
 use super::state::Reason;
 use crate::{
     event::stop::{Class, CountsIn, Downtime, Fault, Share, Stop},
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// The whole record of a downtime after a change; the highest `revision` of a `downtime_id` counts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Downtime")]
+pub struct Data<'a> {
+    /// Its one id for ever: MES and CMMS book under it.
     downtime_id: Uuid,
+    /// The stop of the machine that it is, or is a part of.
     stop_id: Uuid,
+    /// For people: `press-7/42`, gap-free per machine.
     number: String,
+    /// From 1, raised by each change told.
     revision: u64,
-    status: &'static str,
-    origin: &'static str,
+    status: Status,
+    origin: Origin,
     #[serde(flatten)]
     about: About<'a>,
+    /// First instant inside planned hours at which it stood.
     started_at: Time,
+    /// First instant at which it ran again; `null` while open.
     ended_at: Option<Time>,
+    /// Milliseconds of downtime, so far while open: without `excluded_ms` and `unknown_ms`.
     duration_ms: i64,
+    /// Milliseconds in breaks, planned stops and closed hours.
     excluded_ms: i64,
+    /// Milliseconds without data.
     unknown_ms: i64,
+    /// Milliseconds by which the wall clock was set meanwhile: with them the times add up to `ended_at` − `started_at`.
     clock_adjust_ms: i64,
+    /// Milliseconds by which start and end may be off; `null`: its start was not seen.
     uncertainty_ms: Option<i64>,
+    /// `start_not_seen`, `unsynced`.
     flags: &'a [String],
+    /// What the machine itself showed, whatever was corrected; `null` where nothing was seen.
     observed: Option<Observed>,
+    /// What of it lies in which shift and order; they add up to `duration_ms`.
     shares: &'a [Share],
     class: Class,
     counts_in: CountsIn,
+    /// `null`: nobody has said.
     reason: Option<Reason<'a>>,
+    /// `null`: the PLC named none.
     fault: Option<&'a Fault>,
+    /// At `started_at`.
     order: Option<&'a str>,
+    /// At `started_at`.
     product: Option<&'a str>,
+    /// At `started_at`.
     lot: Option<&'a str>,
+    /// At `started_at`; `null` unless `[privacy] operator` lets ids out.
     operator: Option<&'a str>,
+    /// At `started_at`: `2026-11-23/early`, without shifts the day.
     shift: &'a str,
+    /// What the CMMS said about it.
     work: [(); 0],
+    /// The downtime that it was cut from.
     split_from: Option<Uuid>,
     change: Change<'a>,
 }
 
-#[derive(Serialize)]
+/// Whether it goes on.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DowntimeStatus")]
+enum Status {
+    /// It goes on.
+    Open,
+    /// It is over.
+    Closed,
+    /// It is none any more: its time belongs to another one, or to none. Take it out of the books.
+    Void,
+}
+
+/// Who said that there was one.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DowntimeOrigin")]
+enum Origin {
+    /// The machine's signals.
+    Machine,
+    /// A command that claimed unknown time.
+    Declared,
+}
+
+/// What the machine itself showed; no correction changes it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DowntimeObserved")]
 struct Observed {
+    /// First still sample.
     started_at: Time,
+    /// First running sample, or the start of the gap that hid it.
     ended_at: Option<Time>,
 }
 
-#[derive(Serialize)]
+/// What made this revision.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DowntimeChange")]
 struct Change<'a> {
+    /// `plc`, or who sent the command.
     by: &'a str,
+    /// When.
     at: Time,
+    /// A word for programs, or the sender's comment.
     why: Option<&'a str>,
+    /// The command that asked for it.
     command_id: Option<&'a str>,
 }
 
 /// The `data` of the event: the whole record after `change`.
-pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<'a> {
     let downtime = stop.downtime.as_ref();
     let time = |at| about.time(at);
     Data {
@@ -66,11 +126,11 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> impl 
         number: format!("{}/{}", change.machine, downtime.map_or(0, |downtime| downtime.number)),
         revision: downtime.map_or(0, |downtime| downtime.revision),
         status: match stop.ended_at {
-            _ if stop.is_void() => "void",
-            Some(_) => "closed",
-            None => "open",
+            _ if stop.is_void() => Status::Void,
+            Some(_) => Status::Closed,
+            None => Status::Open,
         },
-        origin: if stop.is_declared() { "declared" } else { "machine" },
+        origin: if stop.is_declared() { Origin::Declared } else { Origin::Machine },
         about,
         started_at: time(stop.started_at),
         ended_at: stop.ended_at.map(time),

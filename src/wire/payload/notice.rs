@@ -4,24 +4,34 @@ use crate::{
     event::notice::{Event, Severity},
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// Something that somebody should know, with its range in time.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Notice")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// Always 1: each notice is an event of its own.
     revision: u64,
+    /// A word for programs, such as `plc_lost`; new ones may come.
     code: &'a str,
     severity: Severity,
+    /// A sentence for people.
     text: &'a str,
+    /// The range in time that it is about.
     from: Option<Time>,
+    /// Its end.
     to: Option<Time>,
+    /// The range of events that it is about.
     sequence_from: Option<u64>,
+    /// Its last.
     sequence_to: Option<u64>,
 }
 
 /// The `data` of the event.
-pub fn data<'a>(about: About<'a>, notice: &'a Event) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, notice: &'a Event) -> Data<'a> {
     Data {
         about,
         revision: 1,

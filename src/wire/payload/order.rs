@@ -5,35 +5,56 @@ use crate::{
     event::order::{Change, Event},
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// An order at a machine; once it is over, what was made and lost under it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Order")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// Raised by each change told.
     revision: u64,
+    /// Its number.
     order: &'a str,
+    /// The ERP's order that it belongs to.
     production_order: Option<&'a str>,
+    /// The operation of that order.
     operation: Option<&'a str>,
+    /// What is made.
     product: Option<&'a str>,
+    /// For traceability.
     lot: Option<&'a str>,
+    /// `Running`, `Ended`: states of OPC 10031-4.
     state: &'static str,
+    /// To be made.
     quantity: Option<i64>,
+    /// Of `quantity`.
     unit: Option<&'a str>,
+    /// Parts made under it; `null` while it only starts.
     counts: Option<CountsData>,
+    /// Good parts, those worked over with them.
     r#yield: Option<i64>,
+    /// `null` while it only starts.
     time_ms: Option<States<'a>>,
+    /// Ids of the downtimes under it.
     downtimes: Vec<Uuid>,
+    /// Who was logged on.
     operators: [(); 0],
+    /// What was measured meanwhile.
     process: [(); 0],
+    /// Since when it ran.
     from: Time,
+    /// `null` while it runs.
     to: Option<Time>,
+    /// Whether it is over.
     r#final: bool,
 }
 
 /// The `data` of the event: the order, and once it is over what was made and lost under it.
-pub fn data<'a>(about: About<'a>, event: &'a Event) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, event: &'a Event) -> Data<'a> {
     let window = event.window.as_deref();
     let has_ended = event.change == Change::Ended;
     Data {

@@ -13,25 +13,35 @@ use crate::{
     },
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// `P/state`
-#[derive(Serialize)]
-struct StateData<'a> {
+/// What a machine does now. Stale while `G/status` says `offline`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StatePicture")]
+pub struct StateData<'a> {
+    /// Of this picture.
     at: Time,
     #[serde(flatten)]
     about: About<'a>,
     state: State,
+    /// `null` before its first state.
     since: Option<Time>,
+    /// A stop that has not yet lasted `short_stop`.
     provisional: bool,
+    /// The stop that it is in.
     stop_id: Option<Uuid>,
+    /// The number of the downtime that it is in, `press-7/42`.
     downtime: Option<String>,
+    /// `null`: nobody has said.
     reason: Option<Reason<'a>>,
+    /// The PLC's fault code; `null` for none.
     fault: Option<i64>,
+    /// The order that it has.
     order: Option<&'a str>,
     counts: CountsData,
-    /// Parts per minute.
+    /// Parts per minute, over the last minute.
     speed: Option<f64>,
 }
 
@@ -52,7 +62,7 @@ pub struct Live<'a> {
 }
 
 /// `P/state`
-pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> impl Serialize + 'a {
+pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> StateData<'a> {
     let number = live.stop.and_then(|stop| stop.downtime).map(|downtime| downtime.number);
     StateData {
         at: about.time(at),
@@ -70,14 +80,37 @@ pub fn state<'a>(at: Stamp, about: About<'a>, live: &Live<'a>) -> impl Serialize
     }
 }
 
+/// The open downtime of a machine, or none. Stale while `G/status` says `offline`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DowntimePicture")]
+pub struct DowntimeData<'a> {
+    /// Of this picture.
+    at: Time,
+    /// `null`: none is open.
+    downtime: Option<downtime::Data<'a>>,
+}
+
 /// `P/downtime`: the open downtime, or none.
-pub fn downtime<'a>(at: Stamp, about: About<'a>, open: Option<&'a stop::Downtime>) -> impl Serialize + 'a {
-    #[derive(Serialize)]
-    struct Data<D> {
-        at: Time,
-        downtime: Option<D>,
-    }
-    Data { at: about.time(at), downtime: open.map(|open| downtime::data(about, &open.stop, open)) }
+pub fn downtime<'a>(at: Stamp, about: About<'a>, open: Option<&'a stop::Downtime>) -> DowntimeData<'a> {
+    DowntimeData { at: about.time(at), downtime: open.map(|open| downtime::data(about, &open.stop, open)) }
+}
+
+/// OEE of a machine so far. Stale while `G/status` says `offline`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OeePicture")]
+pub struct OeeData<'a> {
+    /// Of this picture.
+    at: Time,
+    #[serde(flatten)]
+    about: About<'a>,
+    /// Whose rules were followed: `[oee] convention`.
+    convention: &'static str,
+    /// The shift so far, without shifts the day; `null` outside of every shift.
+    shift: Option<window::Data<'a>>,
+    /// The last full hour; `null` before there was one.
+    hour: Option<window::Data<'a>>,
+    /// The order so far; `null` without one.
+    order: Option<window::Data<'a>>,
 }
 
 /// `P/oee`: the shift (or day) so far, the last full hour, the current order.
@@ -88,24 +121,16 @@ pub fn oee<'a>(
     shift: Option<window::Data<'a>>,
     hour: Option<window::Data<'a>>,
     order: Option<window::Data<'a>>,
-) -> impl Serialize + 'a {
-    #[derive(Serialize)]
-    struct Data<'a> {
-        at: Time,
-        #[serde(flatten)]
-        about: About<'a>,
-        convention: &'static str,
-        shift: Option<window::Data<'a>>,
-        hour: Option<window::Data<'a>>,
-        order: Option<window::Data<'a>>,
-    }
-    Data { at: about.time(at), about, convention, shift, hour, order }
+) -> OeeData<'a> {
+    OeeData { at: about.time(at), about, convention, shift, hour, order }
 }
 
-/// `G/status`
-#[derive(Serialize)]
+/// Whether the gateway is there; `offline` is its last will.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GatewayStatus")]
 pub struct Status<'a> {
     /// `online` or, as the last will, `offline`.
+    #[schemars(extend("enum" = ["online", "offline"]))]
     pub status: &'static str,
     /// Made with the data folder: a restart is the same instance.
     pub instance: Uuid,
@@ -114,21 +139,23 @@ pub struct Status<'a> {
     /// Of this picture.
     pub at: Time,
     /// `synced` or, while stamps cannot be trusted, `unsynced`.
+    #[schemars(extend("enum" = ["synced", "unsynced"]))]
     pub clock: &'static str,
     /// Of the program.
     pub version: &'static str,
     /// 1, but in a simulation.
     pub clock_speed: u32,
-    /// In order of the configuration.
+    /// In order of their ids; empty in the last will of a large plant.
     pub machines: Vec<About<'a>>,
-    /// PLCs by id.
+    /// By id of the PLC; empty in the last will of a large plant.
     pub plcs: std::collections::BTreeMap<&'a str, Plc>,
-    /// What is wrong with the journal.
+    /// What is wrong with the journal; `null` while all is well.
     pub trouble: Option<String>,
 }
 
 /// A PLC in `G/status`; what is counted is counted from the start of the process.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PlcStatus")]
 pub struct Plc {
     /// Whether it answers; `null` before the first word.
     pub answers: Option<bool>,

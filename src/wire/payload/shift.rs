@@ -5,20 +5,27 @@ use crate::{
     event::shift::Event,
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// The figures of a shift (or day) that is over; a higher `revision` takes the place of a lower one.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ShiftStatement")]
+pub struct Data<'a> {
+    /// ISA-95 enterprise/site/area.
     path: &'a str,
+    /// Its key in the CMMS.
     asset: Option<&'a str>,
+    /// Whose rules were followed: `[oee] convention`.
     convention: &'a str,
+    /// When it was stated.
     stated_at: Time,
     #[serde(flatten)]
     window: window::Data<'a>,
 }
 
 /// The `data` of the event: one window, as in a report.
-pub fn data<'a>(about: About<'a>, stated: &'a Event) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, stated: &'a Event) -> Data<'a> {
     let which = Which {
         window: stated.kind.word(),
         id: &stated.id,

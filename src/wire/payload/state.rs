@@ -7,41 +7,62 @@ use crate::{
     },
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// A machine is in another state.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StateChanged")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// Always 1: each change is an event of its own.
     revision: u64,
     state: State,
+    /// `null` for the first state of a machine.
     previous_state: Option<State>,
+    /// From when on; the first sample that showed it.
     since: Time,
+    /// A stop that has not yet lasted `short_stop`: it may become a downtime, or another state.
     provisional: bool,
+    /// The stop that it is in; `null` while it runs.
     stop_id: Option<Uuid>,
+    /// `null`: nobody has said.
     reason: Option<Reason<'a>>,
+    /// The PLC's fault code; `null` for none.
     fault: Option<i64>,
+    /// The order that it has.
     order: Option<&'a str>,
     counts: CountsData,
+    /// Counters as the PLC held them, by point.
     raw: &'a Raw,
 }
 
 /// Why a machine stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Reason<'a> {
+    /// `[[reason]] code`
     code: &'a str,
+    /// `[[reason]] text`
     text: &'a str,
+    /// Who says so: `plc`, or who sent the command.
     by: &'a str,
+    /// When it was said.
     at: Time,
 }
 
-/// Parts, cumulative.
-#[derive(Serialize)]
+/// Parts, cumulative since the machine's first mark: `total` = `good` + `reject` + `rework`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Counts")]
 pub struct CountsData {
+    /// All parts.
     total: i64,
+    /// Good the first time.
     good: i64,
+    /// Scrapped.
     reject: i64,
+    /// To be worked over.
     rework: i64,
 }
 
@@ -58,7 +79,7 @@ impl From<&Counts> for CountsData {
 }
 
 /// The `data` of the event.
-pub fn data<'a>(about: About<'a>, change: &'a StateChange) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, change: &'a StateChange) -> Data<'a> {
     let stop = change.stop.as_ref();
     Data {
         about,

@@ -9,7 +9,10 @@ use crate::{
     },
     wire::Time,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Which window it is.
@@ -29,45 +32,76 @@ pub struct Which<'a> {
     pub revision: u64,
 }
 
-/// A window as the world reads it.
-#[derive(Serialize)]
+/// Figures of a machine, a line or the site in a window of time.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Window")]
 pub struct Data<'a> {
+    /// Which; `all` is everything that there is.
+    #[schemars(extend("enum" = ["shift", "hour", "day", "order", "all"]))]
     window: &'static str,
+    /// `2026-11-23/early`; of a day its date, of an order its number.
     id: &'a str,
+    /// `null` for a line or the site.
     machine: Option<&'a str>,
+    /// `null` for the site.
     line: Option<&'a str>,
+    /// Whose figures are in it.
     machines: Vec<&'a str>,
+    /// First instant.
     from: Time,
+    /// First instant after; of a window that goes on, so far.
     to: Time,
+    /// Whether nothing more is expected to change it.
     r#final: bool,
+    /// Raised by each statement of it.
     revision: u64,
     time_ms: States<'a>,
+    /// Milliseconds between `from` and `to`.
     calendar_ms: i64,
+    /// Milliseconds by which the wall clock was set meanwhile: with them `time_ms` adds up to `to` − `from`.
     clock_adjust_ms: i64,
+    /// Milliseconds that it was planned to run: the base of availability.
     planned_ms: i64,
+    /// Milliseconds of `planned_ms` without losses of availability: the base of performance.
     run_ms: i64,
+    /// Milliseconds of `planned_ms` that availability lost.
     down_ms: i64,
+    /// Milliseconds that it ran outside planned time.
     outside_run_ms: i64,
+    /// Milliseconds in the state `running`.
     operating_ms: i64,
+    /// Milliseconds that all parts of planned time take ideally.
     ideal_ms: i64,
+    /// Milliseconds that its good parts take ideally.
     good_ideal_ms: i64,
     counts: Counts,
+    /// What `counts.total` may be off by; `null` where it is certain.
     parts_bounds: Option<Bounds>,
+    /// `null`: the counter was not looked at often enough.
     cycle_ms: Option<CycleData>,
     kpi: KpiData,
+    /// Failures that began in it.
     failures: i64,
+    /// Failures that ended in it.
     restorations: i64,
+    /// Milliseconds of their whole durations.
     restoration_ms: i64,
+    /// Repairs that ended in it.
     repairs: i64,
+    /// Milliseconds of their whole durations.
     repair_ms: i64,
     ideal_source: IdealSource,
+    /// `unsynced`, `unresolved`, `no_counter`, `counter_unread`, `ran_unscheduled`, `ran_in_break`, `ideal_missing`,
+    /// `ideal_rate_suspect`; new ones may come.
     flags: &'a [String],
+    /// Stops by reason.
     losses: Vec<LossData<'a>>,
+    /// Downtimes that reach into it.
     downtimes: Vec<ShareData<'a>>,
 }
 
-/// Time by state.
-pub(super) struct States<'a>(pub(super) &'a [i64; 8]);
+/// Milliseconds by state.
+pub struct States<'a>(pub(super) &'a [i64; 8]);
 
 impl Serialize for States<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -79,74 +113,140 @@ impl Serialize for States<'_> {
     }
 }
 
-#[derive(Serialize)]
+impl JsonSchema for States<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeByState".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let ms = generator.subschema_for::<i64>();
+        let times: Map<String, Value> =
+            State::ALL.into_iter().map(|state| (state.word().to_owned(), ms.clone().to_value())).collect();
+        let words = State::ALL.map(State::word);
+        json_schema!({
+            "description": "Milliseconds by state.", "type": "object", "properties": times, "required": words,
+        })
+    }
+}
+
+/// Parts of the window; `outside` holds those of `total` that came outside planned time or after an unknown gap.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WindowCounts")]
 struct Counts {
+    /// All parts.
     total: i64,
+    /// Good the first time.
     good: i64,
+    /// Scrapped.
     reject: i64,
+    /// To be worked over.
     rework: i64,
     outside: Outside,
 }
 
-#[derive(Serialize)]
+/// Parts that count in no ratio.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WindowCountsOutside")]
 struct Outside {
+    /// All parts.
     total: i64,
+    /// Good the first time.
     good: i64,
 }
 
-/// `n` and `slow` are numbers of cycles.
-#[derive(Serialize)]
+/// Cycle times in milliseconds; `n` and `slow` are numbers of cycles.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CycleTimes")]
 struct CycleData {
+    /// Number of cycles that were timed.
     n: i64,
+    /// What one should take, in milliseconds; `null` where that was not the same for all.
     ideal: Option<i64>,
+    /// The fastest, in milliseconds.
     min: i64,
+    /// In milliseconds.
     median: i64,
+    /// 95 of 100 take no longer, in milliseconds.
     p95: i64,
+    /// In milliseconds.
     mean: i64,
+    /// Number of cycles that took more than 1.5 times the ideal.
     slow: i64,
+    /// What they took beyond the ideal, in milliseconds.
     slow_lost: i64,
 }
 
-#[derive(Serialize)]
+/// Ratios 0…1, unrounded (`performance` and what it is in may exceed 1); `null` where the base is zero or the ideal is missing.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Kpi")]
 struct KpiData {
+    /// Ratio: run / planned.
     availability: Option<f64>,
+    /// Ratio: Σ ideal × parts / run.
     performance: Option<f64>,
+    /// Ratio: Σ ideal × good / Σ ideal × parts.
     quality: Option<f64>,
+    /// Ratio: good parts / parts.
     quality_by_count: Option<f64>,
+    /// Ratio: availability × performance × quality.
     oee: Option<f64>,
+    /// Ratio: OEE with changeovers taken for run time (ISO 22400-2).
     nee: Option<f64>,
+    /// Ratio: OEE × planned / calendar time.
     teep: Option<f64>,
+    /// Ratio: what of the time was seen.
     coverage: Option<f64>,
+    /// Ratio: performance, but at most 1; under the convention `smrp` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     performance_capped: Option<f64>,
+    /// Ratio: OEE with performance at most 1; under the convention `smrp` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     oee_capped: Option<f64>,
+    /// Milliseconds: time in `running` / failures.
     mtbf_ms: Option<i64>,
+    /// Milliseconds: mean of the whole durations of failures.
     mttr_restoration_ms: Option<i64>,
+    /// Milliseconds: mean time that repairs took.
     mttr_repair_ms: Option<i64>,
+    /// Milliseconds: mean time until somebody began.
     response_ms: Option<i64>,
 }
 
-#[derive(Serialize)]
+/// Stops of one reason, class and place in the sum.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Loss")]
 struct LossData<'a> {
+    /// `[[reason]] code`; `null`: nobody has said.
     reason: Option<&'a str>,
     class: Class,
     counts_in: CountsIn,
+    /// Milliseconds inside the window.
     ms: i64,
+    /// Stops that began inside the window.
     times: i64,
 }
 
-#[derive(Serialize)]
+/// What of a downtime lies in the window.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DowntimeInWindow")]
 struct ShareData<'a> {
+    /// Its one id for ever.
     downtime_id: Uuid,
+    /// For people: `press-7/42`.
     number: String,
+    /// As of.
     revision: u64,
+    /// Milliseconds: its part of this window.
     duration_ms: i64,
+    /// It may lie before the window.
     started_at: Time,
+    /// `null` while open; it may lie after the window.
     ended_at: Option<Time>,
     class: Class,
     counts_in: CountsIn,
+    /// `[[reason]] code`; `null`: nobody has said.
     reason: Option<&'a str>,
+    /// The PLC's first fault code; `null`: it named none.
     fault: Option<i64>,
 }
 

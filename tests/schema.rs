@@ -1,0 +1,196 @@
+//! The documents about what goes over the broker: as the program prints them, and as others who know the formats read them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "common/described.rs"]
+mod described;
+
+use andon::wire::schema;
+use described::Described;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+fn printed(of: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_andon")).args(["schema", of]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A document in `docs/` is what the program prints; `ANDON_REFRESH=1` writes it anew.
+fn is_kept(name: &str, of: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let text = printed(of);
+    if std::env::var_os("ANDON_REFRESH").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let differs = kept.lines().zip(text.lines()).position(|(kept, line)| kept != line);
+    let line = differs.unwrap_or_else(|| kept.lines().count().min(text.lines().count())) + 1;
+    assert!(
+        kept == text,
+        "docs/{name} is not what `andon schema {of}` prints, from line {line} on.\n\
+         If the change is meant: ANDON_REFRESH=1 cargo test --test schema, and look at the diff."
+    );
+}
+
+#[test]
+fn the_documents_in_docs_are_what_the_program_prints() {
+    is_kept("asyncapi.json", "asyncapi");
+    is_kept("events.schema.json", "events");
+}
+
+#[test]
+fn a_document_that_there_is_not_is_a_fault_of_usage_that_names_those_there_are() {
+    let output = Command::new(env!("CARGO_BIN_EXE_andon")).args(["schema", "nonsense"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nonsense") && said.contains("config, events, asyncapi"), "{said}");
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_one_of_draft_2020_12() {
+    for document in [schema::asyncapi(), schema::events()] {
+        let references = references(&document);
+        assert!(references.len() > 40, "only {} references", references.len());
+        for reference in references {
+            let target = document.pointer(reference.strip_prefix('#').unwrap());
+            assert!(target.is_some(), "{reference} leads nowhere");
+        }
+    }
+    let events = schema::events();
+    assert!(
+        jsonschema::meta::is_valid(&events),
+        "{:?}",
+        jsonschema::meta::validate(&events).map_err(|e| e.to_string())
+    );
+    let asyncapi = schema::asyncapi();
+    for (name, schema) in asyncapi["components"]["schemas"].as_object().unwrap() {
+        assert!(jsonschema::meta::is_valid(schema), "{name}");
+    }
+}
+
+fn references(value: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                open.extend(object.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What generators of code make types of should say what it is.
+#[test]
+fn every_schema_that_is_shared_has_a_name_of_its_own_and_a_description_and_so_has_every_key() {
+    let asyncapi = schema::asyncapi();
+    let mut bare = Vec::new();
+    for (name, schema) in asyncapi["components"]["schemas"].as_object().unwrap() {
+        // schemars calls the second type of one name so.
+        let is_numbered = !name.starts_with("andon.") && name.ends_with(|c: char| c.is_ascii_digit());
+        assert!(name != "Data" && !is_numbered, "{name} says nothing: give the type #[schemars(rename = …)]");
+        if schema.get("description").is_none() {
+            bare.push(name.clone());
+        }
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let says = ["description", "$ref", "const"].iter().any(|key| property.get(key).is_some());
+            if !says && name != "TimeByState" && key != "data" {
+                bare.push(format!("{name}.{key}"));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "no description: {bare:?}");
+}
+
+#[test]
+fn times_durations_ratios_ids_and_words_are_described_as_what_they_are() {
+    let schemas = schema::asyncapi()["components"]["schemas"].clone();
+    let of = |pointer: &str| schemas.pointer(pointer).unwrap_or_else(|| panic!("{pointer}")).clone();
+    assert_eq!(of("/Downtime/properties/started_at/format"), "date-time");
+    assert_eq!(of("/Downtime/properties/ended_at/type"), json!(["string", "null"]));
+    assert_eq!(of("/Downtime/properties/downtime_id/format"), "uuid");
+    assert_eq!(of("/Downtime/properties/duration_ms/type"), "integer");
+    assert_eq!(of("/Kpi/properties/oee/type"), json!(["number", "null"]));
+    assert_eq!(of("/DowntimeStatus/enum"), json!(["open", "closed", "void"]));
+    assert_eq!(of("/andon.downtime.closed.v1/properties/type/const"), "andon.downtime.closed.v1");
+    for (name, schema) in schemas.as_object().unwrap() {
+        let keys: BTreeSet<&str> =
+            schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let vanish: Vec<&str> = keys.difference(&required.collect()).copied().collect();
+        // Under one convention only.
+        let may = if name == "Kpi" { vec!["oee_capped", "performance_capped"] } else { Vec::new() };
+        assert_eq!(vanish, may, "{name}: keys never vanish");
+    }
+}
+
+#[test]
+fn what_is_not_as_described_is_found() {
+    let described = Described::of(&schema::asyncapi());
+    let base = "andon/v1/acme/leipzig/hall-3";
+    let status = json!({
+        "status": "online", "instance": "3fc28f37-6a98-4f60-9642-3fb2afc31882", "started_at": "2026-11-23T17:39:26.380Z",
+        "at": "2026-11-23T18:38:26.477Z", "clock": "synced", "version": "0.1.0", "clock_speed": 1, "machines": [],
+        "plcs": {}, "trouble": null,
+    });
+    let topic = format!("{base}/_gateway/gw-hall-3/status");
+    let fault = |topic: &str, body: &Value| described.fault(topic, body.to_string().as_bytes()).unwrap_or_default();
+    assert_eq!(fault(&topic, &status), "");
+    assert_eq!(fault("acme/_gateway/gw-hall-3/status", &status), "", "prefix and path are as long as they are");
+    let with = |key: &str, value: Value| {
+        let mut status = status.clone();
+        status[key] = value;
+        fault(&topic, &status)
+    };
+    assert!(with("mood", json!("good")).contains("mood"), "a key that is not described");
+    assert!(with("plcs", json!({"plc": {"answers": true}})).contains("polls"), "one that is missing, deep inside");
+    assert!(with("status", json!("away")).contains("away"), "a word that there is not");
+    assert!(with("clock_speed", json!(1.5)).contains("1.5"), "no integer");
+    assert!(with("instance", json!("3fc28f37")).contains("3fc28f37"), "no UUID");
+    assert!(with("at", json!("2026-11-23T18:38:26Z")).contains("18:38:26Z"), "no milliseconds");
+    assert!(fault(&format!("{base}/line-2/press-7/mood"), &status).contains("no channel"));
+    let told = json!({ "specversion": "1.0", "type": "andon.shift.stated.v1" });
+    assert!(fault(&format!("{base}/line-2/press-7/event/state"), &told).contains("not told here"));
+    assert!(fault(&format!("{base}/line-2/press-7/event/shift"), &told).contains("sequence"));
+}
+
+/// The official JSON Schema of AsyncAPI 3.0, from the npm package `@asyncapi/specs`.
+#[test]
+fn the_asyncapi_document_is_one_of_asyncapi_3_0() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/fetch");
+    let output =
+        Command::new(&fetch).arg(&folder).arg("asyncapi").stdin(Stdio::null()).output().expect("bash is installed");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the schema of AsyncAPI is missing, {} failed: {why}", fetch.display());
+    let path: PathBuf = folder.join("asyncapi/3.0.0.json");
+    let official: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&official).unwrap();
+    let document = schema::asyncapi();
+    let faults: Vec<String> =
+        validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    // It would say so if it were none.
+    for (pointer, value) in [
+        ("/asyncapi", json!("2.6.0")),
+        ("/info/license/url", json!("no url at all")),
+        ("/operations/send.event.downtime/action", json!("shout")),
+        ("/channels/event.downtime/address", json!(7)),
+        ("/channels/event.downtime/parameters/line", json!({ "schema": { "type": "string" } })),
+        ("/components/schemas/Downtime/properties/duration_ms/type", json!("int")),
+    ] {
+        let mut broken = document.clone();
+        *broken.pointer_mut(pointer).unwrap() = value;
+        assert!(!validator.is_valid(&broken), "{pointer}");
+    }
+}
