@@ -90,16 +90,27 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
     }
 }
 
-#[derive(Serialize)]
-struct Answer<'a, D> {
+/// The answer to a command: CloudEvents 1.0 in structured JSON mode. It has no sequence and is not replayed; a command that
+/// is sent again is answered again.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Answer<'a, D> {
+    #[schemars(extend("const" = "1.0"))]
     specversion: &'static str,
+    /// The same for the same answer to the same command.
     id: Uuid,
+    /// `andon:{gateway id}`
+    #[schemars(regex(pattern = "^andon:"))]
     source: String,
     r#type: &'static str,
+    /// When it was answered.
     time: Time,
+    /// The `command_id`; `null` where it could not be read.
     subject: Option<&'a str>,
+    #[schemars(extend("const" = "application/json"))]
     datacontenttype: &'static str,
+    /// When it was answered.
     recordedtime: Time,
+    /// The `command_id`; `null` where it could not be read.
     correlationid: Option<&'a str>,
     data: D,
 }
@@ -121,7 +132,7 @@ pub fn answer(
         specversion: "1.0",
         id: reply_id(&names.gateway, command_id, by, result),
         source: format!("andon:{}", names.gateway),
-        r#type: "andon.reply.v1",
+        r#type: schema::REPLY.name,
         time: names.time(now),
         subject: command_id,
         datacontenttype: "application/json",

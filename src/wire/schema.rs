@@ -2,14 +2,22 @@
 //!
 //! **To add a kind of event** (`andon.<kind>.<change>.v1`): one line in [`events!`] below, with the place that tells it, the
 //! type of its `data` (deriving `JsonSchema`) and its `type`. `envelope` can seal only what stands there, and only with
-//! `data` of that type, so nothing can be told that is not described. **To add any other message** (a picture, a reply, what
-//! a consumer sends): one line in [`channels`]. Then `ANDON_REFRESH=1 cargo test --test schema` writes the documents anew.
+//! `data` of that type, so nothing can be told that is not described. **To add a command**: one line in [`commands!`], with
+//! the place, the verb and the struct of its keys. **To add any other message** (a picture, what a consumer sends): one line
+//! in [`channels`]. Then `ANDON_REFRESH=1 cargo test --test schema` writes the documents in `docs/` anew.
 
 mod document;
 
-use super::{MachineNames, Names, envelope::CloudEvent, payload};
+use super::{
+    MachineNames, Names,
+    envelope::{Answer, CloudEvent},
+    inbound, payload,
+};
 use crate::event::{Wall, topic_key};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{
+    JsonSchema, Schema, SchemaGenerator,
+    generate::{Contract, SchemaSettings},
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, marker::PhantomData};
 
@@ -19,14 +27,14 @@ pub(super) struct Kind<D> {
     data: PhantomData<fn() -> D>,
 }
 
-/// Where something is told: `Machine` is `P`, `Gateway` is `G`.
+/// Where something is said: `Machine` is `P`, `Gateway` is `G`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Machine,
     Gateway,
 }
 
-/// Something that is told, as the documents describe it.
+/// Something that is said, as the documents describe it.
 #[derive(Clone, Copy)]
 struct Message {
     /// The CloudEvents `type`, or what it is.
@@ -41,6 +49,8 @@ struct Message {
 enum Way {
     /// andon publishes it.
     Out,
+    /// andon takes it.
+    In,
 }
 
 /// A topic, and what stands there.
@@ -53,6 +63,8 @@ struct Channel {
     retained: bool,
     qos: u8,
     messages: Vec<Message>,
+    /// The name of the channel of the answers to it.
+    answers: Option<String>,
 }
 
 macro_rules! events {
@@ -61,7 +73,7 @@ macro_rules! events {
 
         /// Every type of event, with where it is told.
         const EVENTS: &[(Message, &[Place])] = &[$((
-            Message { name: $type, says: $says, content: EVENT, schema: cloud_event::<$data> },
+            Message { name: $type, says: $says, content: EVENT, schema: sealed::<CloudEvent<'static, $data>> },
             &[$(Place::$place),+],
         )),+];
     };
@@ -90,15 +102,32 @@ events! {
     NOTICE_RAISED: Machine Gateway, payload::notice::Data<'static> = "andon.notice.raised.v1";
 }
 
-/// Every channel: those of the pictures, then one for each kind of event and place.
+macro_rules! commands {
+    ($(#[doc = $says:literal] $place:ident $verb:literal: $keys:ty;)+) => {
+        /// Every command, with where it comes in.
+        const COMMANDS: &[(Message, Place, &str)] = &[$((
+            Message { name: concat!("command.", $verb), says: $says, content: PLAIN, schema: asked::<$keys> },
+            Place::$place,
+            $verb,
+        )),+];
+    };
+}
+
+commands! {
+    /// Says what a downtime was, splits or merges it, or claims unknown time.
+    Machine "reason": inbound::reason::Reason;
+    /// Says that good parts were none.
+    Machine "scrap": inbound::scrap::Scrap;
+}
+
+/// The answer to a command.
+pub(super) const REPLY: Kind<payload::reply::Data<'static>> = Kind { name: "andon.reply.v1", data: PhantomData };
+
+/// Every channel: the pictures, one for each kind of event and place, the commands and their answers.
 fn channels() -> Vec<Channel> {
     let names = Names::template();
     let mut channels = vec![
-        picture::<payload::picture::StateData<'_>>(
-            "state",
-            names.state_topic(MACHINE),
-            "The live picture of a machine.",
-        ),
+        picture::<payload::picture::StateData<'_>>("state", names.state_topic(MACHINE), "What a machine does now."),
         picture::<payload::picture::OeeData<'_>>("oee", names.oee_topic(MACHINE), "OEE so far, every 10 s."),
         picture::<payload::picture::DowntimeData<'_>>("downtime", names.downtime_topic(MACHINE), "The open downtime."),
         Channel {
@@ -109,28 +138,41 @@ fn channels() -> Vec<Channel> {
     for (message, places) in EVENTS {
         for place in *places {
             let kind = message.name.split('.').nth(1).unwrap_or_default();
-            let (name, owner) = match place {
-                Place::Machine => (format!("event.{kind}"), Some((LINE, MACHINE))),
-                Place::Gateway => (format!("gateway.event.{kind}"), None),
-            };
-            match channels.iter_mut().find(|channel| channel.name == name) {
-                Some(channel) => channel.messages.push(*message),
-                None => channels.push(Channel {
-                    name,
-                    says: match place {
-                        Place::Machine => {
-                            "Durable events of a machine, in order; never the same sequence with other bytes."
-                        }
-                        Place::Gateway => "Durable events that belong to no machine.",
-                    },
-                    address: names.event_topic(&topic_key(GATEWAY, owner, kind)),
-                    way: Way::Out,
-                    retained: false,
-                    qos: 1,
-                    messages: vec![*message],
-                }),
+            let name = place.named(&format!("event.{kind}"));
+            if let Some(channel) = channels.iter_mut().find(|channel| channel.name == name) {
+                channel.messages.push(*message);
+                continue;
             }
+            let owner = place.machine().map(|machine| (LINE, machine));
+            channels.push(Channel {
+                name,
+                says: match place {
+                    Place::Machine => "Durable events of a machine, in order.",
+                    Place::Gateway => "Durable events that belong to no machine, in order.",
+                },
+                address: names.event_topic(&topic_key(GATEWAY, owner, kind)),
+                ..Channel::of(Way::Out, *message)
+            });
         }
+    }
+    for (message, place, verb) in COMMANDS {
+        channels.push(Channel {
+            name: place.named(message.name),
+            says: "A command; refused if retained. Under a `command_id` that is known it is not carried out, but answered again.",
+            address: names.command_topic(place.machine(), verb),
+            answers: Some(place.named("reply")),
+            ..Channel::of(Way::In, *message)
+        });
+    }
+    for place in [Place::Machine, Place::Gateway] {
+        let schema = sealed::<Answer<'static, payload::reply::Data<'static>>>;
+        let answer = Message { name: REPLY.name, says: "What became of a command.", content: EVENT, schema };
+        channels.push(Channel {
+            name: place.named("reply"),
+            says: "One answer to each command.",
+            address: names.reply_topic(place.machine()),
+            ..Channel::of(Way::Out, answer)
+        });
     }
     channels
 }
@@ -142,7 +184,7 @@ const LINE: &str = "{line}";
 const MACHINE: &str = "{machine}";
 const GATEWAY: &str = "{gateway}";
 
-/// What stands in braces in an address, and what it is.
+/// What stands in braces in an address, what it is, and an example.
 const PARAMETERS: [(&str, &str, &str); 5] = [
     ("prefix", "`[mqtt] prefix`: first part of every topic; without one it is left out, with its slash.", "andon/v1"),
     (
@@ -169,29 +211,71 @@ impl Names {
     }
 }
 
-/// A retained picture under its name.
-fn picture<D: JsonSchema>(name: &'static str, address: String, says: &'static str) -> Channel {
-    Channel {
-        name: name.to_owned(),
-        says,
-        address,
-        way: Way::Out,
-        retained: true,
-        qos: 0,
-        messages: vec![Message { name, says, content: PLAIN, schema: |_, generator| D::json_schema(generator) }],
+impl Place {
+    /// The machine that stands for any.
+    fn machine(self) -> Option<&'static str> {
+        (self == Place::Machine).then_some(MACHINE)
+    }
+
+    /// The name of a channel here.
+    fn named(self, what: &str) -> String {
+        match self {
+            Place::Machine => what.to_owned(),
+            Place::Gateway => format!("gateway.{what}"),
+        }
     }
 }
 
-/// The envelope around a `D`, of this type and no other.
-fn cloud_event<D: JsonSchema>(name: &'static str, generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = CloudEvent::<'_, D>::json_schema(generator);
+impl Channel {
+    /// For one message, not retained, at least once.
+    fn of(way: Way, message: Message) -> Channel {
+        Channel {
+            name: message.name.to_owned(),
+            says: message.says,
+            address: String::new(),
+            way,
+            retained: false,
+            qos: 1,
+            messages: vec![message],
+            answers: None,
+        }
+    }
+}
+
+/// A retained picture under its name.
+fn picture<D: JsonSchema>(name: &'static str, address: String, says: &'static str) -> Channel {
+    let message = Message { name, says, content: PLAIN, schema: |_, generator| D::json_schema(generator) };
+    Channel { address, retained: true, qos: 0, ..Channel::of(Way::Out, message) }
+}
+
+/// An envelope of this type and no other.
+fn sealed<E: JsonSchema>(name: &'static str, generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = E::json_schema(generator);
     if let Some(r#type) = schema.pointer_mut("/properties/type") {
         *r#type = serde_json::json!({ "const": name, "type": "string" });
     }
     schema
 }
 
-/// The JSON Schema (2020-12) of everything that is told and taken, by type and name under `$defs`.
+/// What somebody else says with these keys, beside those that every command has; nothing else may stand in it.
+fn asked<K: JsonSchema>(_: &'static str, _: &mut SchemaGenerator) -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.contract = Contract::Deserialize;
+        settings.inline_subschemas = true;
+    });
+    let mut generator = settings.into_generator();
+    let (mut whole, keys) = (inbound::Common::json_schema(&mut generator), K::json_schema(&mut generator));
+    for (key, value) in keys.as_object().into_iter().flatten() {
+        match (whole.get_mut(key), value) {
+            (Some(Value::Object(all)), Value::Object(own)) => all.extend(own.clone()),
+            (Some(Value::Array(all)), Value::Array(own)) => all.extend(own.clone()),
+            _ => _ = whole.insert(key.clone(), value.clone()),
+        }
+    }
+    whole
+}
+
+/// The JSON Schema (2020-12) of everything that is said, by type and name under `$defs`.
 pub fn events() -> Value {
     document::events(&channels())
 }

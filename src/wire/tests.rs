@@ -969,6 +969,43 @@ fn topics_are_rooted_in_prefix_and_path() {
     assert_eq!(topics(&bare), topics(&names()).replace("andon/v1/", ""));
 }
 
+#[test]
+fn a_command_that_is_as_described_is_read_and_one_with_another_key_is_neither() {
+    let id = "019ab0f3-2a40-7000-8000-000000000001";
+    let common = || serde_json::json!({ "command_id": "c-1", "by": "mes" });
+    let with = |keys: Value| {
+        let mut command = common();
+        command.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        command
+    };
+    let when = "2026-11-23T07:00:00+01:00";
+    let commands = [
+        ("reason", serde_json::json!({ "downtime_id": id, "code": "mech.jam", "at": when, "comment": "seen" })),
+        ("reason", serde_json::json!({ "downtime_id": id, "code": null })),
+        ("reason", serde_json::json!({ "downtime_id": id, "split_at": when, "code_after": "cleaning" })),
+        ("reason", serde_json::json!({ "downtime_id": id, "merge": id })),
+        (
+            "reason",
+            serde_json::json!({ "started_at": when, "ended_at": "2026-11-23T07:10:00+01:00", "code": "mech.jam" }),
+        ),
+        ("scrap", serde_json::json!({ "quantity": -3, "kind": "rework", "expires_at": when })),
+    ];
+    for (verb, keys) in commands {
+        let is_read = |command: &Value| {
+            inbound::read(verb, command.to_string().as_bytes(), at(0)).command.map_err(|refusal| refusal.text)
+        };
+        let described = |command: &Value| DESCRIBED.message(&format!("command.{verb}"), command);
+        let good = with(keys);
+        assert_eq!((described(&good), is_read(&good).err()), (None, None), "{good}");
+        let mut slip = good.clone();
+        slip["downtme_id"] = id.into();
+        assert!(described(&slip).is_some() && is_read(&slip).is_err(), "{slip}");
+        let mut nobody = good;
+        nobody.as_object_mut().unwrap().remove("by");
+        assert!(described(&nobody).is_some() && is_read(&nobody).is_err(), "{nobody}");
+    }
+}
+
 fn rules() -> Rules {
     let counter = |point, name: &str| {
         let (point, name) = (PointIx(point), name.to_owned());

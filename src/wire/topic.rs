@@ -50,8 +50,12 @@ impl Names {
     /// gateways of the same area have theirs beside ours.
     pub fn command_filters(&self) -> Vec<String> {
         let machines = self.machines.keys().map(|machine| Some(machine.as_str()));
-        let places = machines.chain([None]).map(|machine| self.place(machine));
-        places.map(|place| self.rooted(&format!("{place}/command/+"))).collect()
+        machines.chain([None]).map(|machine| self.command_topic(machine, "+")).collect()
+    }
+
+    /// Where commands of a verb come in about a machine; `None`: about the gateway.
+    pub fn command_topic(&self, machine: Option<&str>, verb: &str) -> String {
+        self.rooted(&format!("{}/command/{verb}", self.place(machine)))
     }
 
     /// What a topic of [`Names::command_filters`] says.

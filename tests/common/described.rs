@@ -58,7 +58,9 @@ impl Described {
         let fits = self.channels.iter().filter(|channel| channel.fits(topic));
         // `_gateway` is also a level that a parameter would fit.
         let Some(channel) = fits.max_by_key(|channel| channel.levels.iter().flatten().count()) else {
-            return Some(format!("{topic}: no channel has this address"));
+            // Anybody may ask for what there is not.
+            let is_asked = topic.rsplit('/').nth(1) == Some("command");
+            return (!is_asked).then(|| format!("{topic}: no channel has this address"));
         };
         if !channel.is_sent {
             return None;

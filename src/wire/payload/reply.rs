@@ -4,11 +4,13 @@ use crate::{
     event::command::{Reply, Subject, Verdict},
     wire::About,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What was made of a command, or of one that was made something of before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ReplyResult")]
 pub enum Outcome {
     /// It was done.
     Accepted,
@@ -20,16 +22,24 @@ pub enum Outcome {
     Stale,
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// What became of a command.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reply")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// As sent; `null` where it could not be read.
     command_id: Option<&'a str>,
+    /// The last level of the command's topic.
     verb: &'a str,
     result: Outcome,
+    /// A word for programs: `accepted`, `stale`, or why it was refused; new ones may come.
     code: &'a str,
+    /// A sentence for people; `null` where nothing was wrong.
     text: Option<&'a str>,
+    /// What was changed: the `subject` of the events that follow from it.
     subject: Option<&'a str>,
+    /// Of the subject after it.
     revision: Option<u64>,
 }
 
@@ -56,7 +66,7 @@ impl Outcome {
 }
 
 /// The `data` of the answer.
-pub fn data<'a>(about: About<'a>, reply: &'a Reply, is_repeated: bool) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, reply: &'a Reply, is_repeated: bool) -> Data<'a> {
     let (code, text, subject) = match &reply.verdict {
         Verdict::Accepted(subject) => ("accepted", None, subject.as_ref()),
         Verdict::Stale(subject) => ("stale", None, Some(subject)),

@@ -20,7 +20,7 @@ pub(super) fn events(channels: &[Channel]) -> Value {
         messages(channels).map(|message| json!({ "$ref": format!("{PATH}{}", message.name) })).collect();
     json!({
         "$schema": DIALECT,
-        "title": "What andon says over MQTT",
+        "title": "What goes over MQTT to and from andon",
         "description": "Each message by the `type` of its CloudEvent or by its name under `$defs`. Times are RFC 3339 in UTC \
             with milliseconds, durations integers of milliseconds, ratios numbers. A key never vanishes, what is absent is \
             `null`; keys may be added.",
@@ -85,21 +85,25 @@ fn described(channel: &Channel) -> Value {
 }
 
 fn operation(channel: &Channel) -> (String, Value) {
-    let (verb, action) = match channel.way {
-        Way::Out => ("send", "send"),
+    let action = match channel.way {
+        Way::Out => "send",
+        Way::In => "receive",
     };
     let name = pointer(&channel.name);
     let messages = channel.messages.iter();
     let told: Vec<Value> = messages
         .map(|message| json!({ "$ref": format!("#/channels/{name}/messages/{}", pointer(message.name)) }))
         .collect();
-    let operation = json!({
+    let mut operation = json!({
         "action": action,
         "channel": { "$ref": format!("#/channels/{name}") },
         "messages": told,
         "bindings": { "mqtt": { "qos": channel.qos, "retain": channel.retained, "bindingVersion": BINDINGS } },
     });
-    (format!("{verb}.{}", channel.name), operation)
+    if let Some(answers) = &channel.answers {
+        operation["reply"] = json!({ "channel": { "$ref": format!("#/channels/{}", pointer(answers)) } });
+    }
+    (format!("{action}.{}", channel.name), operation)
 }
 
 fn told(message: &Message) -> Value {
@@ -135,6 +139,7 @@ fn schemas(channels: &[Channel], path: &str) -> Map<String, Value> {
         .map(|message| {
             let mut schema = (message.schema)(message.name, &mut generator);
             schema.insert("title".to_owned(), message.name.into());
+            schema.insert("description".to_owned(), message.says.trim().into());
             (message.name.to_owned(), plain(schema))
         })
         .collect();
@@ -154,10 +159,14 @@ fn plain(mut schema: Schema) -> Value {
     schema.to_value()
 }
 
-/// What tools read best: a word is an `enum` whose description says what each means, an integer has 64 bits.
+/// What tools read best: a word is an `enum` whose description says what each means, an integer has 64 bits, and that a key
+/// which is left out is as good as `null` goes without saying.
 fn simplify(schema: &mut Schema) {
     transform_subschemas(&mut simplify, schema);
     let Some(object) = schema.as_object_mut() else { return };
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
     if object
         .get("format")
         .is_some_and(|format| ["uint8", "uint16", "uint32", "uint64"].iter().any(|one| format == one))
