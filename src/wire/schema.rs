@@ -167,10 +167,11 @@ fn channels() -> Vec<Channel> {
     for place in [Place::Machine, Place::Gateway] {
         let schema = sealed::<Answer<'static, payload::reply::Data<'static>>>;
         let answer = Message { name: REPLY.name, says: "What became of a command.", content: EVENT, schema };
+        let asked = names.command_topic(place.machine(), "+");
         channels.push(Channel {
             name: place.named("reply"),
             says: "One answer to each command.",
-            address: names.reply_topic(place.machine()),
+            address: names.addressed(&asked).map(|at| at.reply_topic).unwrap_or_default(),
             ..Channel::of(Way::Out, answer)
         });
     }
