@@ -185,6 +185,40 @@ fn every_command_is_described_and_takes_no_key_that_is_not() {
     }
 }
 
+#[test]
+fn every_field_that_a_cmms_or_an_mes_books_stands_in_the_mapping() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mapping.md")).unwrap();
+    let schemas = schema::asyncapi()["components"]["schemas"].clone();
+    let sections: Vec<&str> = page.split("\n## ").collect();
+    let mut missing = Vec::new();
+    for section in &sections[2..] {
+        let kinds: Vec<&str> = section
+            .lines()
+            .next()
+            .unwrap()
+            .split("`andon.")
+            .skip(1)
+            .map(|rest| rest.split('.').next().unwrap())
+            .collect();
+        assert_eq!(kinds.len(), 1, "{section}");
+        let told = schemas.as_object().unwrap().iter();
+        let told = told.filter(|(name, _)| name.starts_with(&format!("andon.{}.", kinds[0])));
+        for (_, event) in told {
+            let of = event["properties"]["data"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            for key in schemas[of]["properties"].as_object().unwrap().keys() {
+                // `reason.code` is a field of `reason`.
+                let stands = |text: &str| {
+                    [format!("`{key}`"), format!("`{key}."), format!("`{key}[]")].iter().any(|word| text.contains(word))
+                };
+                if !stands(section) && !stands(sections[1]) {
+                    missing.push(format!("{of}.{key}"));
+                }
+            }
+        }
+    }
+    assert!(sections.len() > 6 && missing.is_empty(), "docs/mapping.md says nothing of {missing:?}");
+}
+
 /// The official JSON Schema of AsyncAPI 3.0, from the npm package `@asyncapi/specs`.
 #[test]
 fn the_asyncapi_document_is_one_of_asyncapi_3_0() {
