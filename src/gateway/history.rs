@@ -11,7 +11,7 @@ use crate::{
     event::{Stamp, Told, shift::Kind},
     io::journal::{
         self, Journal, Reader,
-        history::{Line, Page, Reach, Stated},
+        history::{Depth, Line, Page, Reach, Stated},
     },
     shop::{Known, Past, Rules, known, rules::MachineRules},
 };
@@ -75,7 +75,7 @@ pub fn fetch(
         }
         fetched.days.iter().for_each(|(_, book)| fetched.past.book.join(book.clone()));
         let kind = if machine.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
-        for stated in reader.windows((&machine.id, kind), wall.shown(from, to), false)? {
+        for stated in reader.windows((&machine.id, kind), wall.shown(from, to), Depth::Figures)? {
             let one = known::Stated {
                 kind,
                 from: stated.from,
@@ -215,6 +215,7 @@ fn lines(told: &Told, entries: Vec<Entry>, stated: Option<i64>, counted: Option<
             revision: figures.revision.unwrap_or(0),
             terms: if figures.revision.is_some() { stated } else { counted },
             print: 0,
+            listed: figures.window.listed(),
             window: figures.window,
         })),
         Entry::Page(page) => Line::Page(Page {

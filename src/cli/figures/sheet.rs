@@ -3,7 +3,11 @@
 use super::{By, Format, rows, table, words::Ink};
 use crate::{
     books::{Calendar, window},
-    event::{Stamp, window::Window},
+    event::{
+        Stamp,
+        window::{Listed, Window},
+    },
+    io::journal::history::Stated,
     shop::{Rules, rules::MachineRules},
     wire::payload::{
         report::Report,
@@ -46,6 +50,10 @@ pub(in crate::cli) struct Figure {
     /// From 1.
     pub(in crate::cli) revision: u64,
     pub(in crate::cli) window: Window,
+    /// What the lists of the window hold, also where they were not read.
+    pub(super) listed: Listed,
+    /// It is a line of the history: the window has those lists that were asked for.
+    pub(super) is_kept: bool,
 }
 
 /// What a report shows.
@@ -63,6 +71,7 @@ impl Figure {
         id: impl Into<String>,
         window: Window,
     ) -> Figure {
+        let listed = window.listed();
         Figure {
             kind,
             id: id.into(),
@@ -71,7 +80,15 @@ impl Figure {
             machines: Vec::new(),
             revision: 1,
             window,
+            listed,
+            is_kept: false,
         }
+    }
+
+    /// Of a window that is kept, read as deep as it was asked for.
+    pub(super) fn kept(machine: &MachineRules, kind: &'static str, stated: Stated) -> Figure {
+        let Stated { id, window, listed, .. } = stated;
+        Figure { listed, is_kept: true, ..Figure::of_machine(machine, kind, id, window) }
     }
 
     /// The machine, the line, or the site.
@@ -97,6 +114,11 @@ impl Sheet {
     pub(in crate::cli) fn new(rules: Arc<Rules>, as_of: AsOf, figures: Vec<Figure>, by: By) -> Sheet {
         let figures = if by == By::Machine { figures } else { rolled_up(figures, by, &rules) };
         Sheet { rules, as_of, figures }
+    }
+
+    /// What it shows of few windows was not read of them.
+    pub(in crate::cli) fn wants_more(&self, format: Format) -> bool {
+        format == Format::Table && table::blocks(self).any(|figure| figure.is_kept)
     }
 
     /// Writes it so; `ink` is for tables.
@@ -165,6 +187,8 @@ fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
         line: first.line.clone().filter(|_| by == By::Line),
         // Whichever machine's is revised, this is revised.
         revision: 1 + group.iter().map(|figure| figure.revision - 1).sum::<u64>(),
+        listed: group.iter().fold(Listed::default(), |sum, figure| sum.plus(figure.listed)),
+        is_kept: group.iter().any(|figure| figure.is_kept),
         machines: group.into_iter().filter_map(|figure| figure.machine).collect(),
         window,
     })

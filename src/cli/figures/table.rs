@@ -7,7 +7,7 @@ use super::{
 use crate::{
     books::window,
     event::{
-        stop::{CountsIn, State},
+        stop::{Class, CountsIn, State},
         window::{IdealSource, Loss, Share, Window},
     },
 };
@@ -22,6 +22,9 @@ const LOSS_BAR: i64 = 10;
 
 /// Columns of a loss's name.
 const NAME: usize = 27;
+
+/// Planned time without a reason: the calendar says that the machine need not run.
+pub(in crate::cli) const OF_CALENDAR: &str = "breaks and planned stops";
 
 /// Losses that are told one by one, and downtimes.
 const LOSSES: usize = 10;
@@ -44,6 +47,11 @@ pub(super) fn table(sheet: &Sheet, ink: Ink) -> String {
         }
     }
     page.text
+}
+
+/// Those of which it shows more than a line.
+pub(super) fn blocks(sheet: &Sheet) -> impl Iterator<Item = &Figure> {
+    sheet.figures.chunk_by(|a, b| a.kind == b.kind).filter(|figures| figures.len() <= FEW).flatten()
 }
 
 fn is_same(a: &Figure, b: &Figure) -> bool {
@@ -284,10 +292,11 @@ impl Page<'_> {
         let mut legend = Legend::default();
         for figure in figures {
             let marks = legend.marks(figure, self.is_going_on(&figure.window));
-            let row = row(&name(figure), width, &figure.window, is_covered);
+            let row = row(&name(figure), width, (&figure.window, figure.listed.stops), is_covered);
             self.line(format!("{row} {marks}").trim_end());
         }
-        let row = self.ink.paint(Colour::Bold, row("total", width, &total, is_covered));
+        let stops = figures.iter().map(|figure| figure.listed.stops).sum();
+        let row = self.ink.paint(Colour::Bold, row("total", width, (&total, stops), is_covered));
         self.line(row);
         if !legend.words.is_empty() {
             let words = wrapped(&comma_separated(&legend.words), 2, 2);
@@ -337,15 +346,14 @@ impl Legend {
     }
 }
 
-fn row(name: &str, width: usize, window: &Window, is_covered: bool) -> String {
+fn row(name: &str, width: usize, (window, stops): (&Window, i64), is_covered: bool) -> String {
     let kpi = &window.kpi;
     let short = |ratio: Option<f64>| ratio.map_or("–".to_owned(), |ratio| format!("{:.1}", ratio * 100.0));
     let covered =
         kpi.coverage.map_or("–".to_owned(), |coverage| format!("{:.1}", (coverage * 1000.0).floor() / 10.0));
     let cover = if is_covered { String::new() } else { format!(" {covered:>5}") };
-    let times: i64 = window.losses.iter().map(|loss| loss.times).sum();
     format!(
-        "  {name:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {times:>4}",
+        "  {name:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {stops:>4}",
         short_span(window.planned_ms),
         short(kpi.availability),
         short(kpi.performance),
@@ -366,11 +374,14 @@ fn lost(window: &Window) -> Vec<Lost> {
     };
     let of_stops = |loss: &Loss| {
         let class = word(&loss.class);
-        let name = match &loss.reason {
-            Some(reason) => format!("{reason} ({class})"),
-            None => format!("no reason ({class})"),
+        let name = match (&loss.reason, loss.class) {
+            (Some(reason), _) => format!("{reason} ({class})"),
+            (None, Class::Planned) => OF_CALENDAR.to_owned(),
+            (None, _) => format!("no reason ({class})"),
         };
-        Lost { factor: factor(loss.counts_in), name, ms: loss.ms, times: Some(loss.times) }
+        // A break is none of the stops that are counted.
+        let times = (loss.times > 0 || loss.class != Class::Planned).then_some(loss.times);
+        Lost { factor: factor(loss.counts_in), name, ms: loss.ms, times }
     };
     let mut all: Vec<Lost> = window.losses.iter().map(of_stops).filter(|lost| lost.ms > 0).collect();
     if window.kpi.performance.is_some() {
