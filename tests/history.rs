@@ -86,7 +86,7 @@ fn check(plant: &Plant, data_dir: &Path) -> (usize, usize) {
                 // Not final yet when something was told of its machine last.
                 (expected.is_final, expected.flags) = (false, day.window.flags.clone());
             }
-            assert_eq!(day.window, expected, "the day {id} {}", day.id);
+            assert_eq!(*day.window, expected, "the day {id} {}", day.id);
             windows += 1;
         }
         let mut statements = BTreeMap::new();
@@ -109,7 +109,7 @@ fn check(plant: &Plant, data_dir: &Path) -> (usize, usize) {
                 let terms = plant.rules.terms(&plant.rules.machines[index]);
                 let by = terms.measure(id, andon::books::Counting::Read, as_of);
                 expected.downtimes = window::window(&book, stated.from, stated.to, &by).unwrap().downtimes;
-                assert_eq!(stated.window, expected, "{id} {}", stated.id);
+                assert_eq!(*stated.window, expected, "{id} {}", stated.id);
                 assert!(stated.sequence >= sequence && stated.revision == told.revision);
                 assert!(stated.terms.is_some());
                 windows += 1;

@@ -187,11 +187,14 @@ impl Figures {
         let Some(begins) = page.book.begins().into_iter().chain(first).min() else { return };
         let range = wall.hull(range.0, range.1);
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
+        let last = stated.last().map(|last| (last.to, last.id.clone()));
+        // Where lines are kept, periods are asked for behind the last one only: a year of them takes the calendar a while.
+        let new = last.as_ref().map_or(from, |(to, _)| from.max(wall.hull(*to, Stamp::MAX).0));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
         let (word, periods): (_, Vec<Period>) = match kind {
-            Kind::Shift if calendar.has_shifts() => ("shift", calendar.shifts(from, to).collect()),
-            Kind::Shift | Kind::Day => ("day", calendar.days(from, to).collect()),
+            Kind::Shift if calendar.has_shifts() => ("shift", calendar.shifts(new, to).collect()),
+            Kind::Shift | Kind::Day => ("day", calendar.days(new, to).collect()),
             Kind::Hour => ("hour", calendar.hours(from, to).collect()),
             Kind::All => {
                 let is_open = to == self.as_of.at && !self.is_closed;
@@ -206,7 +209,6 @@ impl Figures {
             let (begun, ended) = wall.hull(stated.from, stated.to);
             begun < to && from < ended
         };
-        let last = stated.last().map(|last| (last.to, last.id.clone()));
         into.extend(stated.into_iter().filter(overlaps).map(|stated| {
             // What is not final may meanwhile be known better.
             let period = || Period { id: stated.id.clone(), from: stated.from, to: stated.to };

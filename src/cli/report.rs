@@ -65,7 +65,10 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     let out = io::stdout().lock();
     let ink = Ink::of(&out);
     // Standard output alone is written line by line, whatever it leads to.
-    Failure::unless_printed(shown.write(what.format, ink, &mut BufWriter::new(out)))
+    let written = shown.write(what.format, ink, &mut BufWriter::new(out));
+    // The program ends here: what it holds need not be given back piece by piece.
+    std::mem::forget(shown);
+    Failure::unless_printed(written)
 }
 
 fn moment(text: &str) -> Result<Stamp, String> {

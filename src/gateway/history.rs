@@ -146,7 +146,7 @@ impl Archive {
                 from: stated.from,
                 to: stated.to,
                 revision: Some(stated.revision),
-                window: stated.window,
+                window: *stated.window,
             });
             let raw = machine.told.as_ref().map(|told| told.raw.clone());
             archive.chronicle.resume(&id, terms, book, raw, written, stated.collect());
@@ -216,7 +216,7 @@ fn lines(told: &Told, entries: Vec<Entry>, stated: Option<i64>, counted: Option<
             terms: if figures.revision.is_some() { stated } else { counted },
             print: 0,
             listed: figures.window.listed(),
-            window: figures.window,
+            window: Box::new(figures.window),
         })),
         Entry::Page(page) => Line::Page(Page {
             machine: machine.clone(),

@@ -101,7 +101,7 @@ pub(super) fn losses(sheet: &Sheet, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn which(figure: &Figure, row: &mut Row) {
-    let Window { from, to, is_final, .. } = &figure.window;
+    let Window { from, to, is_final, .. } = &*figure.window;
     row.text(figure.kind);
     row.text(&figure.id);
     row.text(figure.machine.as_deref().unwrap_or_default());
@@ -208,10 +208,19 @@ impl Row {
 
     /// Empty where there is none.
     fn ratio(&mut self, ratio: Option<f64>) {
-        match ratio {
-            Some(ratio) => self.shown(ratio),
-            None => self.0.push(b','),
+        if let Some(ratio) = ratio {
+            let begin = self.0.len();
+            // The same digits as the standard library's, three times as fast, but for `1.0` and `1e-7`.
+            let is_written = serde_json::to_writer(&mut self.0, &ratio).is_ok();
+            if !is_written || self.0[begin..].contains(&b'e') {
+                self.0.truncate(begin);
+                return self.shown(ratio);
+            }
+            if self.0.ends_with(b".0") {
+                self.0.truncate(self.0.len() - 2);
+            }
         }
+        self.0.push(b',');
     }
 
     /// Nothing that is shown so has a character that wants quotes.

@@ -49,7 +49,7 @@ pub(in crate::cli) struct Figure {
     pub(in crate::cli) machines: Vec<String>,
     /// From 1.
     pub(in crate::cli) revision: u64,
-    pub(in crate::cli) window: Window,
+    pub(in crate::cli) window: Box<Window>,
     /// What the lists of the window hold, also where they were not read.
     pub(super) listed: Listed,
     /// It is a line of the history: the window has those lists that were asked for.
@@ -69,8 +69,9 @@ impl Figure {
         machine: &MachineRules,
         kind: &'static str,
         id: impl Into<String>,
-        window: Window,
+        window: impl Into<Box<Window>>,
     ) -> Figure {
+        let window = window.into();
         let listed = window.listed();
         Figure {
             kind,
@@ -178,7 +179,7 @@ fn rolled_up(figures: Vec<Figure>, by: By, rules: &Rules) -> Vec<Figure> {
 }
 
 fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
-    let window = window::sum(group.iter().map(|figure| &figure.window), rules.oee.convention)?;
+    let window = window::sum(group.iter().map(|figure| &*figure.window), rules.oee.convention)?;
     let first = group.first()?;
     Some(Figure {
         kind: first.kind,
@@ -190,6 +191,6 @@ fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
         listed: group.iter().fold(Listed::default(), |sum, figure| sum.plus(figure.listed)),
         is_kept: group.iter().any(|figure| figure.is_kept),
         machines: group.into_iter().filter_map(|figure| figure.machine).collect(),
-        window,
+        window: Box::new(window),
     })
 }

@@ -11,7 +11,7 @@ use crate::{
         window::{IdealSource, Loss, Share, Window},
     },
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt::Write as _};
 
 /// From one more on, windows of one kind have a line each.
 const FEW: usize = 6;
@@ -274,14 +274,16 @@ impl Page<'_> {
     /// `of_each`: every line is of another machine; else all are of one.
     fn list(&mut self, figures: &[Figure], of_each: bool) {
         let Some(first) = figures.first() else { return };
-        let name = |figure: &Figure| if of_each { figure.whose().to_owned() } else { figure.id.clone() };
+        fn name(figure: &Figure, of_each: bool) -> &str {
+            if of_each { figure.whose() } else { &figure.id }
+        }
         let title = if of_each { String::new() } else { format!("{}  ", first.whose()) };
         let title = self.ink.paint(Colour::Bold, title);
         self.line(format!("{title}{}", first.kind));
-        let total = window::sum(figures.iter().map(|figure| &figure.window), self.sheet.rules.oee.convention);
+        let total = window::sum(figures.iter().map(|figure| &*figure.window), self.sheet.rules.oee.convention);
         let Some(total) = total else { return };
         let is_covered = total.kpi.coverage.is_none_or(|coverage| coverage >= 1.0);
-        let width = figures.iter().map(|figure| name(figure).chars().count()).max().unwrap_or(0).max(5);
+        let width = figures.iter().map(|figure| name(figure, of_each).chars().count()).max().unwrap_or(0).max(5);
         let cover = if is_covered { "" } else { " cover" };
         let head = format!(
             "  {:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {:>4}",
@@ -292,12 +294,18 @@ impl Page<'_> {
         let mut legend = Legend::default();
         for figure in figures {
             let marks = legend.marks(figure, self.is_going_on(&figure.window));
-            let row = row(&name(figure), width, (&figure.window, figure.listed.stops), is_covered);
-            self.line(format!("{row} {marks}").trim_end());
+            row(&mut self.text, name(figure, of_each), width, (&figure.window, figure.listed.stops), is_covered);
+            if !marks.is_empty() {
+                self.text.push(' ');
+                self.text += &marks;
+            }
+            self.text.push('\n');
         }
         let stops = figures.iter().map(|figure| figure.listed.stops).sum();
-        let row = self.ink.paint(Colour::Bold, row("total", width, (&total, stops), is_covered));
-        self.line(row);
+        let mut sum = String::new();
+        row(&mut sum, "total", width, (&total, stops), is_covered);
+        let sum = self.ink.paint(Colour::Bold, sum);
+        self.line(sum);
         if !legend.words.is_empty() {
             let words = wrapped(&comma_separated(&legend.words), 2, 2);
             let words = self.ink.paint(Colour::Faint, words);
@@ -346,22 +354,22 @@ impl Legend {
     }
 }
 
-fn row(name: &str, width: usize, (window, stops): (&Window, i64), is_covered: bool) -> String {
+/// A year of fifty machines has thousands: it is written where it belongs.
+fn row(text: &mut String, name: &str, width: usize, (window, stops): (&Window, i64), is_covered: bool) {
     let kpi = &window.kpi;
-    let short = |ratio: Option<f64>| ratio.map_or("–".to_owned(), |ratio| format!("{:.1}", ratio * 100.0));
-    let covered =
-        kpi.coverage.map_or("–".to_owned(), |coverage| format!("{:.1}", (coverage * 1000.0).floor() / 10.0));
-    let cover = if is_covered { String::new() } else { format!(" {covered:>5}") };
-    format!(
-        "  {name:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {stops:>4}",
-        short_span(window.planned_ms),
-        short(kpi.availability),
-        short(kpi.performance),
-        short(kpi.quality),
-        short(kpi.oee),
-        window.counts.total,
-        short_span(window.down_ms()),
-    )
+    // A string takes everything.
+    let short = |text: &mut String, ratio: Option<f64>| {
+        let _ = match ratio {
+            Some(ratio) => write!(text, " {:>5.1}", ratio * 100.0),
+            None => write!(text, " {:>5}", "–"),
+        };
+    };
+    let _ = write!(text, "  {name:width$} {:>7}", short_span(window.planned_ms));
+    [kpi.availability, kpi.performance, kpi.quality, kpi.oee].into_iter().for_each(|ratio| short(text, ratio));
+    if !is_covered {
+        short(text, kpi.coverage.map(|coverage| (coverage * 1000.0).floor() / 1000.0));
+    }
+    let _ = write!(text, " {:>7} {:>7} {stops:>4}", window.counts.total, short_span(window.down_ms()));
 }
 
 /// What lies between planned time and OEE, and what stands outside: stops, parts made too slowly, parts that are not good.

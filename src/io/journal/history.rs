@@ -159,7 +159,7 @@ pub struct Stated {
     /// Fingerprint of the figures with their ratios; made when it is written.
     pub print: u64,
     /// The figures, but for the ratios and for lists that were not asked for.
-    pub window: Window,
+    pub window: Box<Window>,
     /// What those lists hold.
     pub listed: Listed,
 }
@@ -331,7 +331,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
         flags,
         losses,
         downtimes,
-    } = window;
+    } = &**window;
     let [running, short_stop, down, changeover, planned_stop, external, unscheduled, unknown] = time_ms;
     let listed = window.listed();
     // The bits of the fingerprint: SQLite's integers have a sign.
@@ -477,7 +477,7 @@ fn stated(row: &Row<'_>, machine: &str, kind: Kind, depth: Depth) -> rusqlite::R
     let max = row.get(33)?;
     let parts_bounds = row.get::<_, Option<i64>>(32)?.map(|min| Bounds { min, max });
     let flags = row.get_ref(41)?.as_str()?;
-    let mut window = Window {
+    let mut window = Box::new(Window {
         from: stamp(row.get(10)?),
         to: stamp(row.get(11)?),
         is_final: row.get(9)?,
@@ -504,7 +504,7 @@ fn stated(row: &Row<'_>, machine: &str, kind: Kind, depth: Depth) -> rusqlite::R
         flags: flags.split_terminator(' ').map(str::to_owned).collect(),
         made: read::<Vec<MadeRow>>(row, 42)?.into_iter().map(made).collect(),
         ..Window::default()
-    };
+    });
     if depth >= Depth::Losses {
         window.losses = read::<Vec<LossRow<String>>>(row, 43)?.into_iter().map(loss).collect();
     }
