@@ -41,6 +41,9 @@ const LATE_FAULTS: usize = 17;
 /// Most unknown state codes that are said: some PLCs show a running number where a code is expected.
 const UNMAPPED_CODES: usize = 64;
 
+/// Most orders and products without a `[[product]]` that are said: an order number is one of its own each time.
+const UNLISTED_CODES: usize = 16;
+
 /// What one observation says of one machine; `None`: nothing new.
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {
@@ -114,6 +117,8 @@ pub struct Seen {
     switched: Option<Making>,
     /// State codes in no list that were said.
     unmapped: BTreeSet<i64>,
+    /// Orders and products that no `[[product]]` knows and that were said.
+    unlisted: BTreeSet<String>,
     /// Its counters.
     pub parts: Parts,
     fault: i64,
@@ -173,6 +178,8 @@ pub struct SeenMark {
     pub before_switch: Option<(Counts, Raw)>,
     /// State codes in no list that were said.
     pub unmapped: BTreeSet<i64>,
+    /// Orders and products that no `[[product]]` knows and that were said.
+    pub unlisted: BTreeSet<String>,
     /// The first fault of a stop that was external or changeover so far.
     pub later_fault: Option<(Stamp, i64)>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
@@ -198,6 +205,7 @@ impl Seen {
             before_switch: None,
             switched: None,
             unmapped: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             parts: Parts::new(rules, None, &Counts::default()),
             fault: 0,
             first_fault: 0,
@@ -238,6 +246,7 @@ impl Seen {
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
         self.operands = held(rules, &mark.operands);
         (self.mode, self.unmapped) = (mark.mode.clone(), mark.unmapped.clone());
+        self.unlisted.clone_from(&mark.unlisted);
         (self.making, self.before_switch) = (mark.making.clone(), mark.before_switch.clone());
         self.later_fault = mark.later_fault;
         (self.fault, self.first_fault) = mark.faults;
@@ -256,6 +265,7 @@ impl Seen {
             making: self.making.clone(),
             before_switch: self.before_switch.clone(),
             unmapped: self.unmapped.clone(),
+            unlisted: self.unlisted.clone(),
             later_fault: self.later_fault,
             last_good: self.last_good,
             parts: self.parts.mark(),
@@ -473,6 +483,20 @@ impl Seen {
         self.switched = Some(making.clone());
         order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
         self.review(desk, rules, switch.at);
+        self.say_unlisted(desk, rules, &switch.to);
+    }
+
+    /// Without a `[[product]]` the machine's ideal is what the performance of an order hangs on: whoever reads it is to know.
+    fn say_unlisted(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, making: &Making) {
+        let products = &desk.rules.products;
+        let Some(code) = making.product.as_ref().or(making.order.as_ref()) else { return };
+        let is_listed = products.is_empty() || products.iter().any(|product| product.code == *code);
+        if is_listed || self.unlisted.len() >= UNLISTED_CODES || !self.unlisted.insert(code.clone()) {
+            return;
+        }
+        let instead = if rules.ideal.is_some() { "the machine's ideal counts for it" } else { "it has no ideal" };
+        let text = format!("no [[product]] has the code \"{code}\" that the PLC shows: {instead}");
+        desk.notice(Some(&rules.id), "product_unlisted", notice::Severity::Warning, text);
     }
 
     /// Something was learned of what happened since `touched`: statements that it reaches into may be others.

@@ -75,14 +75,14 @@ impl Reader {
         self.read(history::through)
     }
 
-    /// The kept windows of a machine that overlap `[from, to)`, in order; without their losses where nobody shows them.
+    /// The kept windows of a machine that overlap `[from, to)`, in order.
     pub fn windows(
         &self,
         of: (&str, Kind),
         range: (Stamp, Stamp),
-        with_losses: bool,
+        depth: history::Depth,
     ) -> Result<Vec<history::Stated>, Error> {
-        self.read(|db| history::windows(db, of, range, with_losses))
+        self.read(|db| history::windows(db, of, range, depth))
     }
 
     /// The page of a machine's day that holds `at`.

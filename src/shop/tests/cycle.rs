@@ -285,3 +285,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_order_that_no_product_knows_is_said_once_also_over_a_restart() {
+    let chart = "
+        run   ██████████████████████████████
+        order 111111444444222222444444333333
+    ";
+    let unlisted = |strip: &Strip| -> Vec<String> {
+        let notices = strip.told.iter().filter_map(|told| match &told.event {
+            Event::Notice(notice) if notice.code == "product_unlisted" => Some(notice.text.clone()),
+            _ => None,
+        });
+        notices.collect()
+    };
+    let text =
+        |code| format!("no [[product]] has the code \"{code}\" that the PLC shows: the machine's ideal counts for it");
+    assert_eq!(unlisted(&with_orders(slow_press(), chart).play()), [text(4), text(3)]);
+
+    let mut strip = with_orders(slow_press(), chart);
+    strip.play_until(12);
+    strip.shop = Shop::open(strip.shop.rules.clone(), strip.shop.known().clone(), &strip.shop.marks());
+    assert_eq!(unlisted(&strip.play()), [text(4), text(3)]);
+
+    // Without a product in the whole plant nobody expects an ideal of one.
+    let mut strip = with_orders(slow_press(), chart);
+    let rules = Rules { products: Vec::new(), ..(*strip.shop.rules).clone() };
+    strip.shop = Shop::open(Arc::new(rules), Known::default(), &Marks::default());
+    assert!(unlisted(&strip.play()).is_empty());
+}
