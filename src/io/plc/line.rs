@@ -41,8 +41,9 @@ pub(super) async fn run_over(reach: Arc<dyn Reach>, plcs: Vec<Settings>, clock: 
     let Some(channel) = plcs.first().map(|plc| plc.channel.clone()) else { return out.closed().await };
     let read: Vec<Settings> = plcs.into_iter().filter(|plc| !plc.points.is_empty()).collect();
     let is_alone = read.len() == 1;
-    let mut link = Link::new(channel, reach);
     let mut units: Vec<Unit> = read.into_iter().map(|plc| Unit::new(plc, clock, is_alone)).collect();
+    let fastest = units.iter().filter_map(Unit::fastest).min().unwrap_or(Duration::MAX);
+    let mut link = Link::new(channel, reach).polled_every(fastest);
     let mut doubt: Option<Doubt> = None;
     while let Some((unit, group, due)) = first_due(&units, doubt, clock) {
         if due > clock.now() {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Pause after the first failed attempt to connect; it doubles with each one more.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
-/// Longest pause: a PLC that was switched on is seen within this.
+/// Longest pause of all; as a rule a poll is the longest: a PLC that was switched on is seen within this.
 pub(super) const BACK_OFF_CAP: Duration = Duration::from_secs(5);
 /// So many requests in a row without a proper reply: the other host is tried, an RTU connection is opened anew.
 const FAULTS_MOST: u32 = 3;
@@ -41,6 +41,8 @@ pub(super) struct Link {
     faults: u32,
     /// Attempts to connect that failed in a row.
     refusals: u32,
+    /// The longest pause between two attempts, unless the name server is asked each time.
+    pause_most: Duration,
     not_before: Option<Instant>,
     /// Why the last attempt to connect failed.
     why: String,
@@ -88,10 +90,17 @@ impl Link {
             proven: BTreeSet::new(),
             faults: 0,
             refusals: 0,
+            pause_most: BACK_OFF_CAP,
             not_before: None,
             why: String::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// Whoever is polled so often is not left alone for longer: a network that is back is known within two polls.
+    pub(super) fn polled_every(mut self, poll: Duration) -> Link {
+        self.pause_most = poll.clamp(BACK_OFF, BACK_OFF_CAP);
+        self
     }
 
     /// Reads one block of a unit, connecting if need be; each step may take `patience`. After an error other than
@@ -242,7 +251,8 @@ impl Link {
                 self.served = false;
                 self.why = in_words(error);
                 // At least half of it: PLCs that failed together do not come back together.
-                let pause = doubled.min(BACK_OFF_CAP).mul_f64(0.5 + fastrand::f64() / 2.0);
+                let most = if matches!(error, Error::Lookup(_)) { BACK_OFF_CAP } else { self.pause_most };
+                let pause = doubled.min(most).mul_f64(0.5 + fastrand::f64() / 2.0);
                 self.not_before = Some(Instant::now() + pause);
             }
         }

@@ -174,6 +174,12 @@ impl Unit {
         }
     }
 
+    /// The shortest time between two polls, on a real clock.
+    pub(super) fn fastest(&self) -> Option<Duration> {
+        let polls = self.groups.iter().filter_map(|group| u64::try_from(group.poll_ms).ok());
+        polls.min().map(|poll_ms| self.clock.real(Duration::from_millis(poll_ms)))
+    }
+
     /// When a group is to be looked at: a unit that may cost its time-out lets those go first who are due until then.
     pub(super) fn turn_of(&self, group: usize) -> Stamp {
         let next = self.groups[group].next;
