@@ -412,14 +412,13 @@ impl UnitTest {
         for Oddity { name, unit, points, .. } in &oddities {
             let (server, way) = Way::to(&mut Command::new(&program), is_serial, b"");
             config += &way.line(name, "baud = 115200\nparity = \"none\"");
-            // Of one pace over TCP. On a line a late reply of the one may still disturb the other, which has its number.
-            let own_ms = if is_serial { 4 * POLL_MS } else { POLL_MS };
-            let pace = |poll_ms: i64| format!("poll = \"{poll_ms}ms\"\ntimeout = \"{timeout_ms}ms\"");
-            config += &way.plc(name, name, &format!("unit = {unit}\n{}", pace(own_ms)));
+            // Both of one pace, and of one number.
+            let pace = format!("poll = \"{POLL_MS}ms\"\ntimeout = \"{timeout_ms}ms\"");
+            config += &way.plc(name, name, &format!("unit = {unit}\n{pace}"));
             config += points;
             let neighbour = format!("{name}_good");
             let (points, held) = unit_test_data(&neighbour);
-            config += &way.plc(&neighbour, name, &format!("unit = 17\n{}", pace(POLL_MS)));
+            config += &way.plc(&neighbour, name, &format!("unit = 17\n{pace}"));
             config += &points;
             config += &machine(
                 name,

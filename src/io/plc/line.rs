@@ -16,7 +16,7 @@ const DOUBT_TIMEOUTS: u32 = 2;
 const DOUBT_LEAST: Duration = Duration::from_secs(1);
 
 /// After a PLC's silence the channel itself may be busy, so that another one's silence says nothing about that one. It ends
-/// with the next answer of anybody.
+/// with the next answer of anybody, if it is surely not a late one.
 #[derive(Clone, Copy)]
 struct Doubt {
     /// Whose silence it was.
@@ -59,7 +59,7 @@ pub(super) async fn run_over(reach: Arc<dyn Reach>, plcs: Vec<Settings>, clock: 
         words.extend(units[unit].rest(group));
         match (heard, doubt) {
             (Heard::Answer, _) => doubt = None,
-            (Heard::Silence, _) if !is_alone => {
+            (Heard::Silence | Heard::Perhaps, _) if !is_alone => {
                 doubt = Some(Doubt { of: unit, until: clock.now().plus(busy_ms(units[unit].settings.timeout)) });
             }
             // What is looked at seldom is not left unseen because of a neighbour.

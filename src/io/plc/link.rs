@@ -35,8 +35,8 @@ pub(super) struct Link {
     answering: Option<usize>,
     /// The present connection, or the last one, gave at least one proper reply.
     served: bool,
-    /// Units whose last request was answered.
-    proven: BTreeSet<u8>,
+    /// Questions that were answered when they were asked last, and surely they.
+    proven: BTreeSet<Ask>,
     /// Requests in a row that were not answered, of whatever unit.
     faults: u32,
     /// Attempts to connect that failed in a row.
@@ -106,9 +106,10 @@ impl Link {
     /// Reads one block of a unit, connecting if need be; each step may take `patience`. After an error other than
     /// [`Error::Refused`] a TCP connection is gone, and an RTU line is silent before the next request.
     pub(super) async fn read(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
-        let (was_open, was_proven) = (self.is_open() && self.served, self.proven.contains(&unit));
+        let ask = Ask::new(unit, block.area, block.address, block.count);
+        let (was_open, was_proven) = (self.is_open() && self.served, self.proven.contains(&ask));
         let is_rtu = matches!(self.way, Way::Rtu(_));
-        match self.attempt(unit, patience, block).await {
+        match self.attempt(ask, patience).await {
             // Many devices close a connection that was idle between two polls; that is no fault yet.
             Err(Error::Closed(_)) if was_open => {}
             // Nor is one disturbed frame, where frames have to live with disturbance.
@@ -116,7 +117,7 @@ impl Link {
             outcome => return outcome,
         }
         self.tally.retries += 1;
-        self.attempt(unit, patience, block).await
+        self.attempt(ask, patience).await
     }
 
     /// Closes a connection; the next read opens it again. A serial line stays open.
@@ -140,6 +141,11 @@ impl Link {
         }
     }
 
+    /// The last answer may have been the late one to the same question before. Over TCP a number tells.
+    pub(super) fn is_perhaps_late(&self) -> bool {
+        matches!(&self.way, Way::Rtu(line) if line.is_perhaps_late())
+    }
+
     fn is_open(&self) -> bool {
         match &self.way {
             Way::Tcp(session) => session.is_some(),
@@ -147,12 +153,11 @@ impl Link {
         }
     }
 
-    async fn attempt(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
+    async fn attempt(&mut self, ask: Ask, patience: Duration) -> Result<Vec<u16>, Error> {
         if !self.is_open() {
             self.connect(patience).await?;
         }
         self.tally.requests += 1;
-        let ask = Ask::new(unit, block.area, block.address, block.count);
         let outcome = match &mut self.way {
             // Taken out while in use, so that a read that is given up takes its connection with it.
             Way::Tcp(kept) => match kept.take() {
@@ -175,10 +180,12 @@ impl Link {
         match &outcome {
             Ok(_) | Err(Error::Refused(_)) => {
                 (self.served, self.faults) = (true, 0);
-                self.proven.insert(unit);
+                if !self.is_perhaps_late() {
+                    self.proven.insert(ask);
+                }
                 self.answered();
             }
-            Err(fault) => self.failed(unit, fault),
+            Err(fault) => self.failed(ask, fault),
         }
         outcome
     }
@@ -191,8 +198,8 @@ impl Link {
         }
     }
 
-    fn failed(&mut self, unit: u8, fault: &Error) {
-        self.proven.remove(&unit);
+    fn failed(&mut self, ask: Ask, fault: &Error) {
+        self.proven.remove(&ask);
         self.faults += 1;
         match fault {
             Error::NoReply { .. } => self.tally.timeouts += 1,

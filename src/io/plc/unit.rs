@@ -116,6 +116,8 @@ pub(super) struct Look {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     Answer,
+    /// Perhaps the late one to an earlier question: then the PLC is still busy with the last one.
+    Perhaps,
     /// The last request went unanswered.
     Silence,
     /// The same, directly after another PLC's silence: it proves nothing.
@@ -216,6 +218,7 @@ impl Unit {
         let heard = match &round.fault {
             Some(fault) if is_doubtful && !round.answered && is_of_unit(fault) => Heard::Excused,
             Some(Error::NoReply { .. }) => Heard::Silence,
+            _ if round.answered && link.is_perhaps_late() => Heard::Perhaps,
             _ if round.answered => Heard::Answer,
             _ => Heard::Nothing,
         };
