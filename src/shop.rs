@@ -15,7 +15,7 @@ pub mod stop;
 pub mod watch;
 
 use crate::{
-    books::Counting,
+    books::{Counting, history::touched},
     event::{
         Event, Stamp, Told,
         command::{Command, Refusal, Reply, Verdict},
@@ -119,6 +119,8 @@ pub struct Desk<'a> {
     /// What everything that is told follows from, where somebody asked.
     command_id: Option<String>,
     edges: Vec<Edge>,
+    /// By machine: since when what was told makes figures others, as far as statements were not looked at again since.
+    unreviewed: BTreeMap<String, Stamp>,
     now: Stamp,
 }
 
@@ -139,8 +141,24 @@ impl Desk<'_> {
             command_id: self.command_id.clone(),
             event,
         };
+        self.mark_unreviewed(&told.event);
         self.known.apply(&told);
         self.told.push(told);
+    }
+
+    fn mark_unreviewed(&mut self, event: &Event) {
+        let Some(id) = event.machine() else { return };
+        let since = self.known.machines.get(id).map_or(Stamp::MAX, |machine| touched(&machine.book, event));
+        match self.unreviewed.get_mut(id) {
+            _ if since == Stamp::MAX => {}
+            Some(first) => *first = since.min(*first),
+            None => drop(self.unreviewed.insert(id.to_owned(), since)),
+        }
+    }
+
+    /// Since when what was told of a machine since the last time makes its figures others; `MAX`: nothing does.
+    fn take_unreviewed(&mut self, machine: &str) -> Stamp {
+        self.unreviewed.remove(machine).unwrap_or(Stamp::MAX)
     }
 
     /// An id for what the next event names first.
@@ -232,6 +250,7 @@ impl Shop {
             is_mark_due: false,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
             now,
         };
         if is_first {
@@ -298,6 +317,7 @@ impl Shop {
             is_mark_due: turn.is_mark_due,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
             now,
         };
         for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {

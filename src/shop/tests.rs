@@ -1561,3 +1561,4 @@ proptest! {
 }
 
 mod cycle;
+mod learned;
