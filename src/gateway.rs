@@ -315,6 +315,7 @@ impl Gateway {
         let turn = self.shop.turn(Input::Tick, now);
         self.enclose(turn.told, &mut envelope);
         self.reach(&mut envelope);
+        self.shop.show_meters();
         // From its first word on, another process of this boot can go on exactly.
         envelope.marks = serde_json::to_string(&self.marks()).ok();
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
@@ -634,6 +635,10 @@ impl Gateway {
                 self.send(envelope);
             }
         }
+        // Marks that go to the journal bear what meters are shown to read: no start shows less.
+        if self.beats.is_multiple_of(MARK_BEATS) {
+            self.shop.show_meters();
+        }
         if let Ok(marks) = serde_json::to_string(&self.marks()) {
             self.memory.keep(marks.clone());
             // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
@@ -644,6 +649,7 @@ impl Gateway {
                     self.pictures.oees(&self.shop, &self.names, now, &mut envelope);
                 }
                 if self.beats.is_multiple_of(MARK_BEATS) {
+                    Pictures::meters(&self.shop, &self.names, now, &mut envelope);
                     envelope.marks = Some(marks);
                 }
                 if envelope.marks.is_some() || !envelope.passengers.is_empty() {

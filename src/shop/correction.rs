@@ -94,6 +94,9 @@ pub fn decide(
         Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
         Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
+        Wish::Asset(_) => {
+            return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
+        }
     };
     let Correction { desk, page, .. } = correction;
     statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);

@@ -107,6 +107,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
         calendar: Calendar::new(TimeZone::UTC, Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        meter_every_ms: None,
         products: Vec::new(),
         reasons: vec![
             reason("jam", Class::Failure, &[2, 3]),
@@ -285,6 +286,11 @@ fn sentence(event: &Event) -> String {
             )
         }
         Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.order.order, order.change),
+        Event::Asset(changed) => format!("{} asset {}.{}", seconds(changed.at), changed.asset.id, changed.revision),
+        Event::Meter(read) => {
+            let Readings { run_ms, cycles } = read.readings;
+            format!("{} {} ran {} in {cycles} cycles ({:?})", seconds(read.at), read.asset, span(run_ms), read.why)
+        }
         Event::Shift(stated) => {
             let word = if stated.window.is_final { "" } else { " provisional" };
             format!("{} stated {} revision {}{word}", seconds(stated.at), stated.id, stated.revision)

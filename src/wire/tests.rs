@@ -1017,6 +1017,7 @@ fn rules() -> Rules {
         calendar: Calendar::new(TimeZone::UTC, civil::Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        meter_every_ms: None,
         lines: Vec::new(),
         products: Vec::new(),
         reasons: vec![ReasonRule {
