@@ -447,3 +447,6 @@ fn record_bytes(record: &Record) -> usize {
 pub fn of<'a>(known: &'a Known, id: &str) -> Option<&'a Held> {
     known.register.get(id)
 }
+
+#[cfg(test)]
+mod tests;

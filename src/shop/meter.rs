@@ -426,3 +426,6 @@ fn read(desk: &mut Desk<'_>, machine: &str, asset: &str, why: Why, by: Option<Re
     let (machine, asset) = (machine.to_owned(), asset.to_owned());
     desk.tell(Event::Meter(Box::new(meter::Event { machine, is_gone, asset, at, why, readings, base, made, binding })));
 }
+
+#[cfg(test)]
+mod tests;

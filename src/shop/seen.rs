@@ -237,7 +237,10 @@ impl Seen {
             let counts = (&told.counts, &machine.moved);
             parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
         }
-        parts.made = parts.made.max(made);
+        // What a counter shows beyond its mark is counted once more; without one nothing is.
+        if parts.counters.is_empty() {
+            parts.made = parts.made.max(made);
+        }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
         let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
         self.parts.resume_cycles(&machine.book, ideal(rules, machine), parts.last_part.filter(is_same));

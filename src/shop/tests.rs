@@ -21,8 +21,8 @@ use proptest::prelude::*;
 pub(in crate::shop) const START: Stamp = Stamp::from_ms(1_795_413_600_000);
 /// Counters begin so high that no reset in a short gap could reach their values again.
 const FIRST_RAW: i64 = 30_000;
-const RUN: PointIx = PointIx(0);
-const TOTAL: PointIx = PointIx(1);
+pub(in crate::shop) const RUN: PointIx = PointIx(0);
+pub(in crate::shop) const TOTAL: PointIx = PointIx(1);
 const FAULT: PointIx = PointIx(2);
 const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
@@ -92,7 +92,7 @@ fn by_counts() -> MachineRules {
     MachineRules { run: RunRule::Counts { stop_after_ms: 3000 }, ..press() }
 }
 
-fn rules(machine: MachineRules) -> Arc<Rules> {
+pub(in crate::shop) fn rules(machine: MachineRules) -> Arc<Rules> {
     let reason = |code: &str, class, faults: &[i64]| ReasonRule {
         code: code.to_owned(),
         text: code.to_owned(),
