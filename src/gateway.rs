@@ -149,7 +149,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let in_memory = marks_file.read().map(|kept| kept.body);
-    let marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
+    let mut marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
+    door::recall(&settings.journal.data_dir, &mut marks.lists)?;
     let is_first = known.last_sequence() == 0 && marks == Marks::default();
     let (end, boot) = ((!is_first).then(|| known.at.max(marks.at).plus(1)), boot_id());
     let anchor = latest_anchor(start.marks.as_deref(), in_memory.as_deref(), &boot);

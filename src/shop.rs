@@ -300,7 +300,7 @@ impl Shop {
                     }
                     (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
                     (None, None) => match &command.wish {
-                        Wish::Asset(wish) => asset::decide(&mut desk, &mut self.lists, wish),
+                        Wish::Asset(wish) => asset::decide(&mut desk, &mut self.lists, command, wish),
                         wish => {
                             let text = format!("{} is a command about a machine", wish.verb());
                             Err(Refusal::new("unknown_verb", text))

@@ -1,17 +1,19 @@
 //! Records of the CMMS in, changes of assets out: the ledger of assets, of which the CMMS is the system of record.
 //!
-//! A full list comes in parts, which are kept in [`Lists`] until all are there; they are marks, so that a part that was
-//! accepted survives a crash. Only real changes are told, so the same list again tells nothing.
+//! A full list comes in parts, which are kept in [`Lists`] until all are there. Which ones came is a mark; what they said
+//! stands in the journal's record of commands, so that a part that was accepted survives a crash. Only real changes are
+//! told, so the same list again tells nothing.
 
 use super::{Desk, Known, meter, rules::Rules};
 use crate::event::{
     Event, Stamp,
     asset::{self, Asset, RETIRED, Record, Wish},
-    command::{Refusal, Verdict},
+    command::{Command, Refusal, Verdict},
     meter::Readings,
     notice::{self, Severity},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most assets that a register holds.
@@ -129,8 +131,8 @@ impl Register {
 #[serde(default)]
 pub struct Lists {
     unfinished: Option<List>,
-    /// The last one that took effect: a part of it that comes again is no new one.
-    done: Option<String>,
+    /// The last one that took effect, with a fingerprint of each part: one that comes again begins no new list.
+    done: Option<(String, BTreeMap<u32, u64>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,13 +142,41 @@ struct List {
     /// When the last part came.
     at: Stamp,
     /// By number.
-    have: BTreeMap<u32, Vec<Record>>,
+    have: BTreeMap<u32, Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Part {
+    /// Who sent it, under which id.
+    by: String,
+    command_id: String,
+    #[serde(skip)]
+    records: Vec<Record>,
+}
+
+impl Part {
+    fn print(&self) -> u64 {
+        let text = serde_json::to_vec(&self.records).unwrap_or_default();
+        u64::from_be_bytes(Sha256::digest(&text)[..8].try_into().unwrap_or_default())
+    }
 }
 
 impl Lists {
     /// Nothing has come.
     pub(super) fn is_empty(&self) -> bool {
         *self == Lists::default()
+    }
+
+    /// After a start: the parts as they came, by who sent them under which id; what cannot be had again is missing again.
+    pub fn recall(&mut self, read: impl Fn(&str, &str) -> Option<Wish>) {
+        let Some(list) = &mut self.unfinished else { return };
+        list.have.retain(|number, kept| match read(&kept.by, &kept.command_id) {
+            Some(Wish::Full { part, records, .. }) if part == *number => {
+                kept.records = records;
+                true
+            }
+            _ => false,
+        });
     }
 
     /// When an unfinished list is given up.
@@ -173,13 +203,18 @@ impl List {
     }
 
     fn size(&self) -> (usize, usize) {
-        let records = || self.have.values().flatten();
+        let records = || self.have.values().flat_map(|part| &part.records);
         (records().count(), records().map(record_bytes).sum())
     }
 }
 
 /// Decides one command.
-pub(super) fn decide(desk: &mut Desk<'_>, lists: &mut Lists, wish: &Wish) -> Result<Verdict, Refusal> {
+pub(super) fn decide(
+    desk: &mut Desk<'_>,
+    lists: &mut Lists,
+    command: &Command,
+    wish: &Wish,
+) -> Result<Verdict, Refusal> {
     match wish {
         Wish::Upsert { records } => {
             let mut changed: BTreeMap<String, Asset> = BTreeMap::new();
@@ -194,12 +229,15 @@ pub(super) fn decide(desk: &mut Desk<'_>, lists: &mut Lists, wish: &Wish) -> Res
             let more: usize = changed.values().map(bytes).sum();
             let less: usize = changed.keys().map(held).sum();
             fits(register.assets.len() + new, (register.bytes + more).saturating_sub(less))?;
+            desk.is_mark_due |= lists.done.take().is_some();
             for asset in changed.into_values() {
                 change(desk, asset, false);
             }
         }
         Wish::Full { sync_id, part, parts, records } => {
-            if let Some(list) = collect(desk, lists, (sync_id, *part, *parts), records)? {
+            let (by, command_id) = (command.by.clone(), command.command_id.clone());
+            let kept = Part { by, command_id, records: records.clone() };
+            if let Some(list) = collect(desk, lists, (sync_id, *part, *parts), kept)? {
                 replace(desk, &list);
             }
         }
@@ -212,13 +250,16 @@ fn collect(
     desk: &mut Desk<'_>,
     lists: &mut Lists,
     (sync_id, part, parts): (&str, u32, u32),
-    records: &[Record],
+    kept: Part,
 ) -> Result<Option<List>, Refusal> {
     if !(1..=PARTS).contains(&parts) || !(1..=parts).contains(&part) {
         let text = format!("part {part} of {parts}: parts are counted from 1 to at most {PARTS}");
         return Err(Refusal::new("bad_part", text));
     }
-    if lists.done.as_deref() == Some(sync_id) {
+    let is_done = |(done, prints): &(String, BTreeMap<u32, u64>)| {
+        done == sync_id && prints.len() == parts as usize && prints.get(&part) == Some(&kept.print())
+    };
+    if lists.done.as_ref().is_some_and(is_done) {
         return Ok(None);
     }
     let before = lists.unfinished.as_ref().filter(|list| list.sync_id == sync_id);
@@ -229,7 +270,7 @@ fn collect(
     let empty = || List { sync_id: sync_id.to_owned(), parts, at: desk.now, have: BTreeMap::new() };
     let mut list = before.cloned().unwrap_or_else(empty);
     list.at = desk.now;
-    list.have.insert(part, records.to_vec());
+    list.have.insert(part, kept);
     let (assets, size) = list.size();
     fits(assets, size)?;
     let is_complete = list.have.len() == parts as usize;
@@ -240,7 +281,8 @@ fn collect(
     }
     desk.is_mark_due = true;
     if is_complete {
-        lists.done = Some(sync_id.to_owned());
+        let prints = list.have.iter().map(|(number, part)| (*number, part.print())).collect();
+        lists.done = Some((sync_id.to_owned(), prints));
         return Ok(Some(list));
     }
     lists.unfinished = Some(list);
@@ -250,7 +292,7 @@ fn collect(
 /// The list takes the place of the register.
 fn replace(desk: &mut Desk<'_>, list: &List) {
     let mut listed: BTreeMap<&str, Asset> = BTreeMap::new();
-    for record in list.have.values().flatten() {
+    for record in list.have.values().flat_map(|part| &part.records) {
         // A list says all there is to say of an asset, but for what its meter has read before.
         let meters = desk.known.register.readings(&record.id);
         listed.insert(&record.id, patched(Asset { meters, ..Asset::default() }, record));

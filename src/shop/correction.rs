@@ -50,6 +50,7 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
             Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
         }
+        Wish::Asset(_) => None,
     }
 }
 

@@ -20,7 +20,8 @@ struct Office {
     told: Vec<Told>,
     at: Stamp,
     marks: Marks,
-    commands: u32,
+    /// As the journal has them, by id.
+    commands: BTreeMap<String, Wish>,
 }
 
 fn bound(machines: &[(&str, &str)]) -> Arc<Rules> {
@@ -41,7 +42,8 @@ fn hours(run_hours: i64, cycles: i64) -> Option<Readings> {
 impl Office {
     fn new(machines: &[(&str, &str)]) -> Office {
         let shop = Shop::open(bound(machines), Known::default(), &Marks::default());
-        let mut office = Office { shop, told: Vec::new(), at: START, marks: Marks::default(), commands: 0 };
+        let mut office =
+            Office { shop, told: Vec::new(), at: START, marks: Marks::default(), commands: BTreeMap::new() };
         office.turn(Input::Tick);
         office.told.clear();
         office
@@ -57,14 +59,10 @@ impl Office {
     }
 
     fn ask(&mut self, wish: Wish) -> Verdict {
-        self.commands += 1;
-        let command = Command {
-            command_id: format!("c-{}", self.commands),
-            by: "cmms".to_owned(),
-            comment: None,
-            at: self.at,
-            wish: Asked::Asset(wish),
-        };
+        let command_id = format!("c-{}", self.commands.len());
+        self.commands.insert(command_id.clone(), wish.clone());
+        let command =
+            Command { command_id, by: "cmms".to_owned(), comment: None, at: self.at, wish: Asked::Asset(wish) };
         self.turn(Input::Command { machine: None, command: &command, past: None }).unwrap().verdict
     }
 
@@ -82,6 +80,7 @@ impl Office {
         let text = serde_json::to_string(self.shop.known()).unwrap();
         std::mem::swap(&mut known, &mut serde_json::from_str(&text).unwrap());
         self.at = self.at.plus(1_000);
+        self.marks.lists.recall(|_, command_id| self.commands.get(command_id).cloned());
         self.shop = Shop::open(bound(machines), known, &self.marks);
         self.turn(Input::Tick);
     }
@@ -101,7 +100,7 @@ impl Office {
                 format!("meter of {}: {} h, {:?}\n", read.asset, read.readings.run_ms / 3_600_000, read.why)
             }
             Event::Notice(notice) => {
-                format!("{} {}: {}\n", notice.machine.unwrap_or_default(), notice.code, notice.text)
+                format!("{} {}: {}\n", notice.machine.unwrap_or("gateway".to_owned()), notice.code, notice.text)
             }
             other => format!("{other:?}\n"),
         };
@@ -168,9 +167,10 @@ fn a_list_takes_effect_when_its_last_part_is_there_in_whatever_order_and_however
         EQ-7.2: the EQ-7 in -, retired, ["press-7"], 0 h
         press-7 asset_retired: asset EQ-7, which press-7 is bound to, is retired
         OLD.2: the OLD in -, retired, [], forgotten
-         assets_synced: the first complete list of assets is there: 4 assets, 1 machines, 0 of which are none of them
+        gateway assets_synced: the first complete list of assets is there: 4 assets, 1 machines, 0 of which are none of them
     "#]]);
-    assert_eq!(code(&office.full("s-1", 2, 3, vec![record("EQ-9")])), "accepted", "it came again, and is in effect");
+    assert_eq!(code(&office.full("s-1", 2, 3, vec![record("EQ-2")])), "accepted", "it came again, and is in effect");
+    assert_eq!(office.shop.lists.next_wake(), Stamp::MAX);
     assert_eq!(office.words(), "");
 }
 
@@ -180,17 +180,17 @@ fn a_new_list_takes_the_place_of_an_unfinished_one_with_a_word() {
     office.full("s-1", 1, 2, vec![record("A")]);
     office.full("s-2", 1, 2, vec![record("B")]);
     office.tells(expect![[r#"
-         asset_list_dropped: asset list s-1 is unfinished, 1 of 2 parts are there: s-2 begins in its place, nothing of it took effect
+        gateway asset_list_dropped: asset list s-1 is unfinished, 1 of 2 parts are there: s-2 begins in its place, nothing of it took effect
     "#]]);
     office.full("s-1", 2, 2, vec![record("A2")]);
     office.tells(expect![[r#"
-         asset_list_dropped: asset list s-2 is unfinished, 1 of 2 parts are there: s-1 begins in its place, nothing of it took effect
+        gateway asset_list_dropped: asset list s-2 is unfinished, 1 of 2 parts are there: s-1 begins in its place, nothing of it took effect
     "#]]);
     office.at = office.at.plus(LIST_WAITS_MS);
     assert_eq!(office.shop.next_wake(), office.at, "a list that is not finished within the hour is given up");
     office.turn(Input::Tick);
     office.tells(expect![[r#"
-         asset_list_dropped: asset list s-1 is unfinished, 1 of 2 parts are there: no further part came for an hour; nothing of it took effect, send it again under a new sync_id
+        gateway asset_list_dropped: asset list s-1 is unfinished, 1 of 2 parts are there: no further part came for an hour; nothing of it took effect, send it again under a new sync_id
     "#]]);
     assert!(office.shop.known().register.is_empty() || office.shop.known().register.assets.is_empty());
 }
@@ -205,11 +205,14 @@ fn parts_that_were_accepted_survive_a_crash() {
     office.tells(expect![[r#"
         EQ-7.1: the EQ-7 in -, -, ["press-7"], 0 h
         EQ-8.1: the EQ-8 in -, -, []
-         assets_synced: the first complete list of assets is there: 2 assets, 1 machines, 0 of which are none of them
+        gateway assets_synced: the first complete list of assets is there: 2 assets, 1 machines, 0 of which are none of them
     "#]]);
     office.kill(PRESS);
     office.full("s-1", 2, 2, vec![record("EQ-8")]);
     assert_eq!(office.words(), "", "the list is in effect");
+    assert_eq!(office.shop.lists.next_wake(), Stamp::MAX, "and no new one begun");
+    office.full("s-1", 2, 2, vec![record("EQ-9")]);
+    assert!(office.shop.lists.next_wake() < Stamp::MAX, "another list under the same name");
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn what_becomes_of_the_asset_of_a_machine_is_said_once() {
     office.full("s-1", 1, 1, vec![record("EQ-8")]);
     office.tells(expect![[r#"
         EQ-8.1: the EQ-8 in -, -, []
-         assets_synced: the first complete list of assets is there: 1 assets, 1 machines, 1 of which are none of them
+        gateway assets_synced: the first complete list of assets is there: 1 assets, 1 machines, 1 of which are none of them
         press-7 asset_unknown: press-7 is bound to asset EQ-7, which the CMMS does not know
     "#]]);
     office.full("s-2", 1, 1, vec![record("EQ-8")]);
