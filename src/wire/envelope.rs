@@ -81,10 +81,10 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
             seal(names, told, kind, subject, payload::order::data(about, order))
         }
         Event::Asset(changed) => {
-            seal(names, told, "andon.asset.changed.v1", changed.asset.id.clone(), payload::asset::data(about, changed))
+            seal(names, told, schema::ASSET_CHANGED, changed.asset.id.clone(), payload::asset::data(about, changed))
         }
         Event::Meter(read) => {
-            seal(names, told, "andon.meter.read.v1", told.id.to_string(), payload::meter::data(about, read))
+            seal(names, told, schema::METER_READ, told.id.to_string(), payload::meter::data(about, read))
         }
         Event::Shift(stated) => {
             let subject = format!("{}/{}", stated.machine, stated.id);

@@ -7,16 +7,21 @@ use crate::{
     },
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Milliseconds of an hour.
 const HOUR_MS: f64 = 3_600_000.0;
 
 /// What a meter shows.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Readings")]
 pub struct MeterData {
+    /// Time in `running`, in or out of shifts, in all the asset's life. Milliseconds.
     run_ms: i64,
+    /// The same in hours.
     run_hours: f64,
+    /// Raw cycles, before `parts_per_cycle`.
     cycles: i64,
 }
 
@@ -27,29 +32,36 @@ impl From<Readings> for MeterData {
     }
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// What the meter of an asset shows; it only ever rises.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Meter")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// Always 1: each reading is an event of its own.
     revision: u64,
     #[serde(flatten)]
     meter: MeterData,
 }
 
 /// The `data` of the event: of the asset whose meter it is, be it one that the machine is no longer bound to.
-pub fn data<'a>(about: About<'a>, event: &'a Event) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, event: &'a Event) -> Data<'a> {
     Data { about: About { asset: Some(&event.asset), ..about }, revision: 1, meter: event.readings.into() }
 }
 
-/// `P/meter`: what the meter of the machine's asset shows.
-pub fn picture(at: Stamp, about: About<'_>, readings: Readings) -> impl Serialize {
-    #[derive(Serialize)]
-    struct Picture<'a> {
-        at: Time,
-        #[serde(flatten)]
-        about: About<'a>,
-        #[serde(flatten)]
-        meter: MeterData,
-    }
+/// What the meter of the machine's asset shows.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MeterPicture")]
+pub struct Picture<'a> {
+    /// Of this picture.
+    at: Time,
+    #[serde(flatten)]
+    about: About<'a>,
+    #[serde(flatten)]
+    meter: MeterData,
+}
+
+/// `P/meter`
+pub fn picture(at: Stamp, about: About<'_>, readings: Readings) -> Picture<'_> {
     Picture { at: about.time(at), about, meter: readings.into() }
 }
