@@ -188,7 +188,10 @@ impl Chronicle {
             wall.enter(*era);
             self.follow(&wall);
         }
-        let Some(id) = told.event.machine() else { return Vec::new() };
+        // A meter says nothing of a day.
+        let Some(id) = told.event.machine().filter(|_| !matches!(told.event, Event::Meter(_))) else {
+            return Vec::new();
+        };
         self.machines.get_mut(id).map_or_else(Vec::new, |machine| machine.enter(id, told))
     }
 }
