@@ -76,9 +76,7 @@ impl Office {
 
     /// The gateway dies and starts again: what it knows is what was told, its marks are those that were written.
     fn kill(&mut self, machines: &[(&str, &str)]) {
-        let mut known = Known::default();
-        let text = serde_json::to_string(self.shop.known()).unwrap();
-        std::mem::swap(&mut known, &mut serde_json::from_str(&text).unwrap());
+        let known: Known = serde_json::from_str(&serde_json::to_string(self.shop.known()).unwrap()).unwrap();
         self.at = self.at.plus(1_000);
         self.marks.lists.recall(|_, command_id| self.commands.get(command_id).cloned());
         self.shop = Shop::open(bound(machines), known, &self.marks);

@@ -58,6 +58,7 @@ fn words<'a>(told: impl IntoIterator<Item = &'a Told>) -> String {
     reads(told).into_iter().map(word).collect()
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn check(strip: &Strip, expected: Expect) {
     expected.assert_eq(&words(&strip.told));
 }
@@ -415,4 +416,91 @@ proptest! {
         }
         prop_assert_eq!(&oracle.known, hall.shop.known(), "what was told again gives what is known");
     }
+}
+
+#[test]
+fn a_correction_of_days_that_are_forgotten_reaches_the_meter_that_was_bound_then() {
+    let mut hall = Hall::new(&["EQ-1"]);
+    hall.seconds(70);
+    hall.runs[0] = false;
+    hall.seconds(30);
+    hall.runs[0] = true;
+    hall.seconds(30);
+    hall.restart(&["EQ-2"], 2, true);
+    hall.seconds(10);
+    // Two days go by in the dark.
+    hall.second += 48 * 3_600;
+    hall.seconds(10);
+    let mut book = Book::default();
+    hall.told.iter().for_each(|told| book.apply(&told.event));
+    assert!(hall.shop.known().machines["press-1"].book.stops.is_empty(), "it is forgotten");
+    let downtime_id = book.stops.iter().find(|stop| stop.downtime.is_some()).unwrap().downtime_id();
+    let before = hall.told.len();
+    let mut ask = |code: Option<&str>| {
+        let command = Command {
+            command_id: format!("{code:?}"),
+            by: "mes".to_owned(),
+            comment: None,
+            at: at(hall.second),
+            wish: Wish::Reason { downtime_id, code: code.map(str::to_owned) },
+        };
+        let mut book = Book::default();
+        hall.told.iter().for_each(|told| book.apply(&told.event));
+        let past = crate::shop::Past { book, stated: BTreeMap::new() };
+        hall.turn(Input::Command { machine: Some("press-1"), command: &command, past: Some(&past) });
+    };
+    ask(Some("sensor"));
+    ask(None);
+    ask(Some("sensor"));
+    let told = words(&hall.told[before..]);
+    let of = |text: &str| {
+        told.lines().map(|line| line.split_once(' ').unwrap().1).filter(|line| line.contains(text)).count()
+    };
+    assert_eq!(
+        of("press-1 EQ-1: 129000 ms, 99 cycles, Corrected"),
+        3,
+        "held while it is taken back, not added twice: {told}"
+    );
+    assert_eq!((of("EQ-2"), told.lines().count()), (0, 3), "{told}");
+}
+
+#[test]
+fn what_is_shown_beside_events_rides_with_marks() {
+    let mut hall = Hall::new(&["EQ-1"]);
+    hall.seconds(41);
+    let marks = hall.shop.marks();
+    assert_eq!(hall.shop.meter("EQ-1"), Some(Readings::default()), "as told");
+    hall.shop.show_meters();
+    let shown = Readings { run_ms: 40_000, cycles: 40 };
+    assert_eq!(hall.shop.meter("EQ-1"), Some(shown));
+    hall.marks = hall.shop.marks();
+    hall.marks.machines = marks.machines;
+    // The machine stood while the gateway was away: nobody knows that it ran until then.
+    hall.runs[0] = false;
+    hall.restart(&["EQ-1"], 60, false);
+    hall.seconds(60);
+    assert_eq!(
+        reads(&hall.told).last().unwrap().readings.max(shown).run_ms,
+        reads(&hall.told).last().unwrap().readings.run_ms
+    );
+    assert_eq!(hall.shop.meter("EQ-2"), Some(Readings::default()), "of an asset that nobody feeds");
+    let mut off = (*hall.rules).clone();
+    off.meter_every_ms = None;
+    let shop = Shop::open(Arc::new(off), Known::default(), &Marks::default());
+    assert_eq!(shop.meter("EQ-1"), None);
+}
+
+#[test]
+fn meters_are_read_at_the_hours_of_the_wall_clock_also_after_it_was_set() {
+    let mut hall = Hall::new(&["EQ-1"]);
+    hall.seconds(30);
+    hall.turn(Input::Clock { step_ms: 20_000, is_synced: true });
+    hall.seconds(60);
+    let wall = &hall.shop.known().wall;
+    let shown: Vec<i64> = reads(&hall.told).iter().skip(1).map(|read| wall.of(read.at).since(START) / 1000).collect();
+    assert_eq!(shown, [60], "40 s on the timeline");
+    let daily = Rules { meter_every_ms: Some(8 * HOUR_MS), ..(*metered(vec![press()])).clone() };
+    let mut meters = Meters::default();
+    meters.set_clock(&daily, &Wall::default(), START);
+    assert_eq!(meters.next_wake(), START.plus(2 * HOUR_MS), "06:00, and a third of the day ends at 08:00");
 }
