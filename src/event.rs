@@ -3,10 +3,12 @@
 //! [`Event`] is what happened: an enum with one variant a ledger, each carrying the whole record after it,
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
+pub mod asset;
 pub mod command;
 pub mod cycle;
 pub mod id;
 pub mod ideal;
+pub mod meter;
 pub mod notice;
 pub mod order;
 pub mod part;
@@ -33,6 +35,10 @@ pub enum Event {
     Part(part::Event),
     /// An order began or ended at a machine.
     Order(Box<order::Event>),
+    /// An asset became another in the register of the CMMS.
+    Asset(Box<asset::Event>),
+    /// A meter was read.
+    Meter(Box<meter::Event>),
     /// A shift was stated.
     Shift(shift::Event),
     /// Somebody should know.
@@ -47,6 +53,8 @@ impl Event {
             Event::Stop(stop::Event::Downtime(_)) => "downtime",
             Event::Part(_) => "production",
             Event::Order(_) => "order",
+            Event::Asset(_) => "asset",
+            Event::Meter(_) => "meter",
             Event::Shift(_) => "shift",
             Event::Notice(_) => "notice",
         }
@@ -58,6 +66,8 @@ impl Event {
             Event::Stop(event) => event.time(),
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
+            Event::Asset(asset) => asset.at,
+            Event::Meter(read) => read.at,
             Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
         }
@@ -78,6 +88,8 @@ impl Event {
             Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
+            Event::Asset(_) => None,
+            Event::Meter(read) => (!read.is_gone).then_some(&read.machine),
             Event::Shift(shift) => Some(&shift.machine),
             Event::Notice(notice) => notice.machine.as_deref(),
         }

@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall};
+use super::{Stamp, Wall, asset};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -64,6 +64,8 @@ pub enum Wish {
         /// What they are.
         kind: Scrap,
     },
+    /// The CMMS tells of its assets.
+    Asset(asset::Wish),
 }
 
 /// What becomes of parts that were counted as good.
@@ -98,6 +100,7 @@ impl Wish {
         match self {
             Wish::Reason { .. } | Wish::Split { .. } | Wish::Merge { .. } | Wish::Claim { .. } => "reason",
             Wish::Scrap { .. } => "scrap",
+            Wish::Asset(_) => "asset",
         }
     }
 }

@@ -63,6 +63,7 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
             Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
         }
+        Wish::Asset(_) => None,
     }
 }
 
@@ -104,6 +105,9 @@ pub fn decide(
         Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
         Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
+        Wish::Asset(_) => {
+            return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
+        }
     };
     let Correction { desk, page, .. } = correction;
     statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);
