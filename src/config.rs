@@ -17,7 +17,7 @@ mod word;
 pub use fault::{Fault, Lines, Place, Severity};
 pub use mirror::schema;
 
-use crate::{gateway::door::Permits, io, shop::rules::Rules, signal::Point};
+use crate::{custody::receipt, gateway::door::Permits, io, shop::rules::Rules, signal::Point};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -38,6 +38,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// Every configured point; its place here is its [`crate::signal::PointIx`].
     pub points: Vec<NamedPoint>,
+    /// Who reports what it holds, in the order of the configuration.
+    pub consumers: Vec<receipt::Rule>,
 }
 
 /// A point of the gateway's one table.

@@ -1,4 +1,7 @@
-//! Events in, proof of their delivery out: hash chain, cursor, flight.
+//! Events in, proof of their delivery out: hash chain, cursor, flight; digest, receipts and replay.
 
 pub mod chain;
+pub mod digest;
 pub mod flight;
+pub mod receipt;
+pub mod replay;

@@ -5,14 +5,17 @@
 
 mod backlog;
 pub mod door;
+pub mod custody;
 pub mod history;
 mod memory;
 mod picture;
 mod record;
 mod remember;
+mod replay;
 mod status;
 
 use crate::{
+    custody::{receipt, replay::Request},
     event::{GATEWAY_LINE, Stamp, Told, notice},
     io::{
         clock::{Clock, Look, WallWatch, boot_id},
@@ -25,9 +28,10 @@ use crate::{
     wire::{Names, envelope},
 };
 use backlog::Backlog;
+use custody::Custody;
 use door::{Door, Permits};
 use history::{Archive, Made};
-use memory::Memory;
+use memory::{Kept, Memory};
 use picture::Pictures;
 use record::Recording;
 use remember::{changed_rules, latest_anchor, latest_marks, recall, remember, rules_text};
@@ -52,6 +56,9 @@ const OEE_BEATS: u64 = 10;
 /// Beats between two tellings of the counters of PLCs.
 const COUNTER_BEATS: u64 = 60;
 
+/// Beats between two digests, if something was told; well within the 30 s that consumers are promised.
+const DIGEST_BEATS: u64 = 15;
+
 /// Beats between two writings of the marks to the journal; between, they lie in memory only and cost no flash.
 const MARK_BEATS: u64 = 300;
 
@@ -75,6 +82,8 @@ pub struct Settings {
     pub names: Names,
     /// One task each.
     pub plcs: Vec<plc::Settings>,
+    /// Who reports what it holds.
+    pub consumers: Vec<receipt::Rule>,
     /// Where to publish.
     pub mqtt: mqtt::Settings,
     /// Where to keep.
@@ -131,6 +140,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     descriptors::allow(lines.len())?;
     let (journal, start) = Journal::open(&settings.journal)?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
+    let mut receipts_file = MarksFile::of_receipts(&settings.journal, start.instance);
     let mut known = remember(&start)?;
     let snapshot_at = start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence);
     let mut archive = Archive::open(&settings.rules, &known, snapshot_at, &start.history, &journal)?;
@@ -183,6 +193,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         offline: status.will(&names, clock.now()),
         online: status.body(&names, "online", clock.now()),
     };
+    let kept = receipts_file.read().map(|kept| kept.body);
+    let custody = Custody::open(settings.consumers, &settings.journal.data_dir, &start, kept.as_deref(), clock.now());
     let patient_beats = patient_beats(&settings.plcs, clock);
     let mut tasks = JoinSet::new();
     for line in lines {
@@ -193,8 +205,10 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         });
     }
     drop(seen_in);
+    let mut filters = names.command_filters();
+    filters.push(names.receipt_topic("+"));
     let mut mqtt_task = tokio::spawn(mqtt::run(
-        mqtt::Settings { filters: names.command_filters(), ..settings.mqtt },
+        mqtt::Settings { filters, ..settings.mqtt },
         will,
         start.cursor,
         Backlog::of(&settings.journal.data_dir),
@@ -215,7 +229,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         held: None,
         held_since: None,
         words,
-        memory: Memory::open(marks_file)?,
+        memory: Memory::open(marks_file, receipts_file)?,
+        custody,
         recording,
         notify,
         status,
@@ -260,6 +275,8 @@ enum Passenger {
     },
     /// The command is answered: it need not come again.
     Answered(mqtt::Ticket),
+    /// All that it asks for is on the disk.
+    Replay(Request),
 }
 
 struct Gateway {
@@ -278,6 +295,7 @@ struct Gateway {
     held_since: Option<Stamp>,
     words: mpsc::UnboundedSender<mqtt::Word>,
     memory: Memory,
+    custody: Custody,
     recording: Option<Recording>,
     notify: Notify,
     status: StatusBook,
@@ -320,6 +338,7 @@ impl Gateway {
         // From its first word on, another process of this boot can go on exactly.
         envelope.marks = serde_json::to_string(&self.marks()).ok();
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
+        self.tell_digest(now, &mut envelope);
         self.send(envelope);
         self.notify.ready();
         info!(machines = self.names.machines.len(), plcs = self.status.plcs.len(), "gateway started");
@@ -515,7 +534,10 @@ impl Gateway {
         for told in told {
             envelope.history.lines.extend(self.archive.enter(&told));
             match row(&self.names, &told) {
-                Ok(row) => envelope.rows.push(row),
+                Ok(row) => {
+                    self.custody.enter(&row);
+                    envelope.rows.push(row);
+                }
                 // The words of this house always have a JSON form.
                 Err(error) => error!(sequence = told.sequence, %error, "an event could not be written"),
             }
@@ -603,6 +625,7 @@ impl Gateway {
                     self.say(mqtt::Word::Taken(ticket));
                     self.answered();
                 }
+                Passenger::Replay(request) => self.begin_replay(request),
             }
         }
     }
@@ -617,6 +640,9 @@ impl Gateway {
             mqtt::Said::Acked(sequence) => {
                 self.acked = sequence;
                 self.pen.cursor(sequence);
+            }
+            mqtt::Said::Arrived(arrival) if self.names.receipt_of(&arrival.topic).is_some() => {
+                self.hear_receipt(&arrival);
             }
             mqtt::Said::Arrived(arrival) => self.knock(arrival),
             mqtt::Said::Connected { .. } | mqtt::Said::Disconnected { .. } => {}
@@ -640,8 +666,12 @@ impl Gateway {
         if self.beats.is_multiple_of(MARK_BEATS) {
             self.shop.show_meters();
         }
+        self.look_at_consumers(now);
         if let Ok(marks) = serde_json::to_string(&self.marks()) {
-            self.memory.keep(marks.clone());
+            let receipts = self.custody.news(self.acked);
+            if self.memory.keep(Kept { marks: marks.clone(), receipts: receipts.clone() }) {
+                self.custody.is_kept(receipts);
+            }
             // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
             if self.held.is_none() && self.status.trouble.is_none() {
                 let mut envelope = Envelope::default();
@@ -649,9 +679,13 @@ impl Gateway {
                 if self.beats % OEE_BEATS == 1 {
                     self.pictures.oees(&self.shop, &self.names, now, &mut envelope);
                 }
+                if self.beats.is_multiple_of(DIGEST_BEATS) {
+                    self.tell_digest(now, &mut envelope);
+                }
                 if self.beats.is_multiple_of(MARK_BEATS) {
                     Pictures::meters(&self.shop, &self.names, now, &mut envelope);
                     envelope.marks = Some(marks);
+                    envelope.receipts = self.custody.take_to_write();
                 }
                 if envelope.marks.is_some() || !envelope.passengers.is_empty() {
                     self.send(envelope);
@@ -692,10 +726,12 @@ impl Gateway {
         self.door.shut();
         let marks = serde_json::to_string(&self.marks()).ok();
         if let Some(marks) = &marks {
-            self.memory.end(marks.clone());
+            self.memory.end(Kept { marks: marks.clone(), receipts: self.custody.news(self.acked) });
         }
         let mut last = self.held.take().unwrap_or_default();
         last.marks = marks;
+        last.receipts = self.custody.last_words();
+        self.tell_digest(self.clock.now(), &mut last);
         self.snapshot(&mut last);
         self.reach(&mut last);
         let _ = self.pen.write(last);

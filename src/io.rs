@@ -9,7 +9,7 @@ pub mod samples;
 pub mod systemd;
 
 /// An error and its causes, in one line.
-fn in_words(error: &dyn std::error::Error) -> String {
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

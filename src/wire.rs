@@ -4,6 +4,7 @@
 pub mod envelope;
 pub mod inbound;
 pub mod payload;
+pub mod receipt;
 pub mod schema;
 pub mod sparkplug;
 pub mod topic;

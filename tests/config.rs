@@ -2237,7 +2237,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
     expect![[r#"
         [
             "[[work_request]]",
-            "[[consumer]]",
         ]
     "#]]
     .assert_debug_eq(&told);

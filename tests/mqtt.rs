@@ -8,7 +8,7 @@ mod pki;
 
 use andon::io::{
     journal::Row,
-    mqtt::{self, Backlog, Broker, Said, Settings, Will, Word, tls},
+    mqtt::{self, Backlog, Broker, Lane, Said, Settings, Will, Word, tls},
 };
 use mosquitto::{DEADLINE, Door, Message, Mosquitto, Subscriber, eventually};
 use pki::Pki;
@@ -234,6 +234,56 @@ async fn a_backlog_of_five_thousand_goes_out_at_once() {
         assert_eq!((sequence(&message), message.retain), (expected, false));
         assert_eq!(message.payload, &*row(expected).body);
     }
+    gateway.leave().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_again_never_delays_what_is_new_and_ends_with_the_connection() {
+    const AGAIN: usize = 20_000;
+    const REPLAY: &str = "andon/v1/acme/_gateway/gw/replay/mes";
+    let mut broker = Mosquitto::start(&Door::Anonymous);
+    let mut ear = Subscriber::connect(broker.port, None, "#").await;
+    let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), Shelf::default());
+    gateway.until_connected().await;
+    let lane = || {
+        let (bodies, from) = mpsc::channel::<Arc<[u8]>>(64);
+        gateway.words.send(Word::Lane(Lane { topic: REPLAY.into(), bodies: from })).unwrap();
+        bodies
+    };
+    let bodies = lane();
+    let feeding = tokio::spawn(async move {
+        for n in 0..AGAIN {
+            bodies.send(format!("{n}").into_bytes().into()).await.unwrap();
+        }
+    });
+    ear.until(|message| message.topic == REPLAY).await;
+    gateway.commit((1..=500).map(row).collect());
+    let (mut again, mut new, mut left) = (1, 0, None);
+    while again < AGAIN || new < 500 {
+        let message = ear.next().await;
+        if message.topic == REPLAY {
+            assert_eq!(message.text(), again.to_string(), "in order");
+            again += 1;
+        } else if message.topic.ends_with("/event/state") {
+            new += 1;
+            assert_eq!(sequence(&message), new);
+            left = (new == 500).then_some(AGAIN - again);
+        }
+    }
+    feeding.await.unwrap();
+    let left = left.unwrap();
+    println!("{left} of {AGAIN} were still to be sent again when the last of 500 new events arrived");
+    assert!(left > AGAIN / 2, "{left}");
+
+    // A lane that nobody takes from any more is closed, so that its reader ends.
+    let bodies = lane();
+    bodies.send(b"1".as_slice().into()).await.unwrap();
+    ear.until(|message| message.topic == REPLAY && message.payload == b"1").await;
+    broker.kill();
+    gateway.until_disconnected().await;
+    broker.start_again();
+    gateway.until_connected().await;
+    timeout(DEADLINE, bodies.closed()).await.expect("the lane is cut");
     gateway.leave().await;
 }
 

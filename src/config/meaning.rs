@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     books::{Calendar, Cell, Ideal, Oee},
+    custody::receipt,
     event::stop::CountsIn,
     gateway::door::Permits,
     io::{self, plc::Channel},
@@ -77,8 +78,8 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         lines: lines(&mirror.line),
     };
     let data_dir = gateway.data_dir.value.clone();
-    let permits = permits(mirror);
-    Some(Plan { rules, plcs, mqtt, permits, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points })
+    let (permits, consumers) = (permits(mirror), consumers(&mirror.consumer));
+    Some(Plan { rules, plcs, mqtt, permits, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points, consumers })
 }
 
 fn permits(mirror: &Mirror) -> Permits {
@@ -1083,6 +1084,18 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn consumers(consumers: &[mirror::Consumer]) -> Vec<receipt::Rule> {
+    let rule = |consumer: &mirror::Consumer| {
+        Some(receipt::Rule {
+            id: consumer.id.as_ref()?.0.clone(),
+            kinds: consumer.kinds.iter().map(|kind| kind.word().to_owned()).collect(),
+            machines: consumer.machines.iter().map(|machine| machine.value.clone()).collect(),
+            max_lag_ms: consumer.max_lag.0,
+        })
+    };
+    consumers.iter().filter_map(rule).collect()
 }
 
 fn cells(oee: &mirror::Oee) -> [(Cell, &Option<At<CountsIn>>); 9] {

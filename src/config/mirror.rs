@@ -165,7 +165,7 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = [], "x-later" = "no work requests are raised yet"))]
     pub(super) work_request: Vec<At<WorkRequest>>,
     /// Systems that report what they hold.
-    #[schemars(extend("default" = [], "x-later" = "the promise is the broker's acknowledgement"))]
+    #[schemars(extend("default" = []))]
     pub(super) consumer: Vec<Consumer>,
     /// A key of this table was faulty and has been cut out: what is absent is not missing.
     #[serde(rename = "(cut)", default)]
@@ -813,28 +813,27 @@ pub(super) struct WorkRequest {
 
 /// A system that reports what it holds.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Consumer {
     /// Its name.
     #[schemars(required, extend("examples" = ["mes"]))]
     pub(super) id: Option<At<Name>>,
     /// Kinds of events that it takes; none: all.
     #[schemars(extend("default" = []))]
-    kinds: Vec<At<EventKind>>,
+    pub(super) kinds: Vec<At<EventKind>>,
     /// Machines that it takes events of; none: all.
     #[schemars(extend("default" = []))]
     pub(super) machines: Vec<At<String>>,
     /// Silent for longer, it holds nothing back.
     #[schemars(extend("default" = "90d"))]
-    max_lag: At<Millis>,
+    pub(super) max_lag: At<Millis>,
     /// Commands that it may send.
     #[schemars(extend("default" = []))]
     pub(super) may: Vec<At<Verb>>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum EventKind {
+pub(super) enum EventKind {
     State,
     Downtime,
     Production,
@@ -846,6 +845,25 @@ enum EventKind {
     Notice,
     Operator,
     Asset,
+}
+
+impl EventKind {
+    /// The word in topics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            EventKind::State => "state",
+            EventKind::Downtime => "downtime",
+            EventKind::Production => "production",
+            EventKind::Order => "order",
+            EventKind::Shift => "shift",
+            EventKind::WorkRequest => "work-request",
+            EventKind::WorkOrder => "work-order",
+            EventKind::Meter => "meter",
+            EventKind::Notice => "notice",
+            EventKind::Operator => "operator",
+            EventKind::Asset => "asset",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -41,7 +41,7 @@ impl Flight {
 
     /// Whether one more may be handed over.
     pub fn has_room(&self) -> bool {
-        self.boarding.len() + self.aloft.len() < self.window
+        self.outstanding() < self.window
     }
 
     /// One more was handed to the client.
@@ -71,6 +71,11 @@ impl Flight {
     /// Everything up to here is acknowledged.
     pub fn cursor(&self) -> u64 {
         self.cursor
+    }
+
+    /// Handed over and not yet acknowledged.
+    pub fn outstanding(&self) -> usize {
+        self.boarding.len() + self.aloft.len()
     }
 
     /// Nothing is on its way.

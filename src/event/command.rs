@@ -2,6 +2,7 @@
 
 use super::{Stamp, Wall, asset};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What somebody asks for.
@@ -66,6 +67,15 @@ pub enum Wish {
     },
     /// The CMMS tells of its assets.
     Asset(asset::Wish),
+    /// Events that a consumer lacks, once more.
+    Replay {
+        /// Its name.
+        consumer: String,
+        /// Of what it holds.
+        epoch: u32,
+        /// The last `topicsequence` held, by topic key.
+        after: BTreeMap<String, u64>,
+    },
 }
 
 /// What becomes of parts that were counted as good.
@@ -101,6 +111,7 @@ impl Wish {
             Wish::Reason { .. } | Wish::Split { .. } | Wish::Merge { .. } | Wish::Claim { .. } => "reason",
             Wish::Scrap { .. } => "scrap",
             Wish::Asset(_) => "asset",
+            Wish::Replay { .. } => "replay",
         }
     }
 }

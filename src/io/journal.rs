@@ -8,6 +8,7 @@ pub mod history;
 mod lock;
 mod marks;
 mod reader;
+pub mod receipts;
 mod schema;
 mod writer;
 
@@ -17,6 +18,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -80,6 +82,12 @@ pub struct Start {
     pub rules: Option<String>,
     /// What is kept of days that are over.
     pub history: history::Reach,
+    /// What consumers said that they hold, by their name, as written.
+    pub receipts: BTreeMap<String, String>,
+    /// The first row that is still there; one more than the last where there is none.
+    pub first_available: u64,
+    /// The chain at the last row.
+    pub link: Link,
     /// The database was made just now.
     pub fresh: bool,
 }
@@ -99,6 +107,8 @@ pub struct Envelope<P> {
     pub history: History,
     /// The command that was answered with it.
     pub command: Option<Command>,
+    /// What consumers said that they hold, by their name; each replaces the one before.
+    pub receipts: Vec<(String, String)>,
     /// Replies, acknowledgements, pictures.
     pub passengers: Vec<P>,
 }
@@ -142,6 +152,7 @@ impl<P> Default for Envelope<P> {
             rules: None,
             history: History::default(),
             command: None,
+            receipts: Vec::new(),
             passengers: Vec::new(),
         }
     }
@@ -187,6 +198,7 @@ impl Journal {
         let mut db = schema::connect(&path, schema::Absent::Make)?;
         let fresh = schema::migrate(&mut db, &path)?;
         history::migrate(&mut db, &path)?;
+        receipts::prepare(&db, &path)?;
         let (start, last) = found(&db, fresh).map_err(|error| Error::database(&path, "read", error))??;
         tracing::info!(
             path = %path.display(),
@@ -261,6 +273,9 @@ fn found(db: &Connection, fresh: bool) -> rusqlite::Result<Result<(Start, Place)
         cursor: schema::cursor(db)?,
         rules: meta.rules,
         history: history::reach(db)?,
+        receipts: receipts::all(db)?,
+        first_available: receipts::first_sequence(db)?.unwrap_or(last.sequence + 1),
+        link: last.link,
         fresh,
     };
     Ok(Ok((start, last)))

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod delivery;
+mod lane;
 mod outbox;
 mod session;
 pub mod tls;
@@ -13,6 +14,8 @@ pub mod tls;
 use crate::io::journal::Row;
 use backlog::Journal;
 use delivery::{Delivery, STALL};
+pub use lane::Lane;
+use lane::Lanes;
 use outbox::Outbox;
 use std::{
     fmt, fs, io,
@@ -99,6 +102,8 @@ pub enum Word {
     },
     /// What arrived under this ticket is taken for good: the broker may forget it.
     Taken(Ticket),
+    /// What is sent again, behind all that is new; given up when the connection breaks.
+    Lane(Lane),
 }
 
 /// What somebody else published on a topic that is listened to. It comes again until it is taken.
@@ -241,6 +246,7 @@ pub async fn run(
         settings,
         will,
         outbox,
+        lanes: Lanes::default(),
         journal,
         words,
         said,

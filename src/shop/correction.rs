@@ -63,7 +63,7 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
             Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
         }
-        Wish::Asset(_) => None,
+        Wish::Asset(_) | Wish::Replay { .. } => None,
     }
 }
 
@@ -107,6 +107,9 @@ pub fn decide(
         Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
         Wish::Asset(_) => {
             return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
+        }
+        Wish::Replay { .. } => {
+            return refuse("unknown_verb", "`replay` is for the gateway, not for a machine".to_owned());
         }
     };
     let Correction { desk, page, .. } = correction;

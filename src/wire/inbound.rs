@@ -6,6 +6,7 @@
 
 pub mod asset;
 pub mod reason;
+pub mod replay;
 pub mod scrap;
 
 use crate::event::{
@@ -75,6 +76,7 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
         "asset" => fields(whole).and_then(asset::wish),
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),
+        "replay" => fields(whole).map(replay::wish),
         _ => Err(Refusal::new("unknown_verb", format!("there is no command `{verb}`"))),
     };
     let expires_at = common.expires_at.map(|moment| moment.0);

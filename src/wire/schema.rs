@@ -11,7 +11,7 @@ mod document;
 use super::{
     MachineNames, Names,
     envelope::{Answer, CloudEvent},
-    inbound, payload,
+    inbound, payload, receipt,
 };
 use crate::event::{Wall, topic_key};
 use schemars::{
@@ -124,6 +124,8 @@ commands! {
     Machine "scrap": inbound::scrap::Scrap;
     /// The CMMS tells of its assets: all there are, in parts, or some that are new or others.
     Gateway "asset": inbound::asset::Asset;
+    /// Asks for events once more, on a topic of the consumer's own.
+    Gateway "replay": inbound::replay::Replay;
 }
 
 /// The answer to a command.
@@ -141,6 +143,11 @@ fn channels() -> Vec<Channel> {
             qos: 1,
             ..picture::<payload::picture::Status<'_>>("status", names.status_topic(), "Whether the gateway is there.")
         },
+        picture::<payload::digest::Data<'_>>(
+            "digest",
+            names.digest_topic(),
+            "What was told, to hold one's books against.",
+        ),
     ];
     for (message, places) in EVENTS {
         for place in *places {
@@ -182,6 +189,22 @@ fn channels() -> Vec<Channel> {
             ..Channel::of(Way::Out, answer)
         });
     }
+    let receipt = Message { name: "receipt", says: "What a consumer holds.", content: PLAIN, schema: received };
+    channels.push(Channel {
+        says: "A consumer holds everything on its topics up to a sequence: after each digest, at least every 60 s.",
+        address: names.receipt_topic(CONSUMER),
+        ..Channel::of(Way::In, receipt)
+    });
+    let schema: fn(_, &mut SchemaGenerator) -> Schema =
+        |_, generator| payload::digest::Done::<'_>::json_schema(generator);
+    let done = Message { name: "replay.done", says: "A replay is over.", content: PLAIN, schema };
+    channels.push(Channel {
+        name: "replay".to_owned(),
+        says: "Events sent again, byte for byte and in order, then one word that it is over.",
+        address: names.replay_topic(CONSUMER),
+        messages: EVENTS.iter().map(|(message, _)| *message).chain([done]).collect(),
+        ..Channel::of(Way::Out, done)
+    });
     channels
 }
 
@@ -191,9 +214,10 @@ const PLAIN: &str = "application/json";
 const LINE: &str = "{line}";
 const MACHINE: &str = "{machine}";
 const GATEWAY: &str = "{gateway}";
+const CONSUMER: &str = "{consumer}";
 
 /// What stands in braces in an address, what it is, and an example.
-const PARAMETERS: [(&str, &str, &str); 5] = [
+const PARAMETERS: [(&str, &str, &str); 6] = [
     ("prefix", "`[mqtt] prefix`: first part of every topic; without one it is left out, with its slash.", "andon/v1"),
     (
         "path",
@@ -203,6 +227,7 @@ const PARAMETERS: [(&str, &str, &str); 5] = [
     ("line", "`[[machine]] line`", "line-2"),
     ("machine", "`[[machine]] id`", "press-7"),
     ("gateway", "`[gateway] id`", "gw-hall-3"),
+    ("consumer", "`[[consumer]] id`", "mes"),
 ];
 
 impl Names {
@@ -281,6 +306,15 @@ fn asked<K: JsonSchema>(_: &'static str, _: &mut SchemaGenerator) -> Schema {
         }
     }
     whole
+}
+
+/// What a consumer sends, whatever else stands in it.
+fn received(_: &'static str, _: &mut SchemaGenerator) -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.contract = Contract::Deserialize;
+        settings.inline_subschemas = true;
+    });
+    receipt::Body::json_schema(&mut settings.into_generator())
 }
 
 /// The JSON Schema (2020-12) of everything that is said, by type and name under `$defs`.

@@ -14,6 +14,14 @@ pub struct Addressed<'a> {
     pub reply_topic: String,
 }
 
+/// The key of an event's topic, whatever prefix and path it was told under: `{line}/{machine}/{kind}`.
+pub fn key_of(topic: &str) -> Option<String> {
+    let (place, kind) = topic.rsplit_once("/event/")?;
+    let (rest, machine) = place.rsplit_once('/')?;
+    let line = rest.rsplit_once('/').map_or(rest, |(_, line)| line);
+    Some(format!("{line}/{machine}/{kind}"))
+}
+
 impl Names {
     /// The topic of a durable event from its key `{line}/{machine}/{kind}`.
     pub fn event_topic(&self, key: &str) -> String {
@@ -77,6 +85,26 @@ impl Names {
             Some(id) => format!("{}/{id}", self.machines.get(id).map_or("_", |names| names.line.as_str())),
             None => format!("{GATEWAY_LINE}/{}", self.gateway),
         }
+    }
+
+    /// What has been told, for consumers to hold their books against.
+    pub fn digest_topic(&self) -> String {
+        self.rooted(&format!("{}/digest", self.place(None)))
+    }
+
+    /// Where events are sent again to a consumer.
+    pub fn replay_topic(&self, consumer: &str) -> String {
+        self.rooted(&format!("{}/replay/{consumer}", self.place(None)))
+    }
+
+    /// Where a consumer says what it holds; `+` listens to all of them.
+    pub fn receipt_topic(&self, consumer: &str) -> String {
+        self.rooted(&format!("{}/receipt/{consumer}", self.place(None)))
+    }
+
+    /// Whose receipts come by this topic; `None`: it is for something else.
+    pub fn receipt_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        topic.strip_prefix(self.receipt_topic("").as_str())
     }
 
     fn picture_topic(&self, machine: &str, picture: &str) -> String {

@@ -292,6 +292,10 @@ impl Plant {
         self.desk = Desk::open(&self.folder, &self.rules, &mut self.told);
     }
 
+    pub fn shop(&self) -> &Shop {
+        &self.desk.shop
+    }
+
     pub fn known(&self) -> &Known {
         self.desk.shop.known()
     }

@@ -34,18 +34,27 @@ pub struct Kept {
 impl Marks {
     /// `$RUNTIME_DIRECTORY`, else a folder of this user in `/dev/shm`.
     pub fn place(settings: &Settings, instance: Uuid) -> Marks {
+        Marks::named("marks", settings, instance)
+    }
+
+    /// The same for what consumers said that they hold and the broker's acknowledgement.
+    pub fn of_receipts(settings: &Settings, instance: Uuid) -> Marks {
+        Marks::named("receipts", settings, instance)
+    }
+
+    fn named(name: &str, settings: &Settings, instance: Uuid) -> Marks {
         let own = match settings.runtime_dir {
             Some(_) => None,
             None => Some(Path::new(SHARED).join(format!("andon-{}", geteuid().as_raw()))),
         };
-        Marks::at(settings.runtime_dir.clone(), own, instance)
+        Marks::at(name, settings.runtime_dir.clone(), own, instance)
     }
 
-    fn at(runtime_dir: Option<PathBuf>, own: Option<PathBuf>, instance: Uuid) -> Marks {
+    fn at(name: &str, runtime_dir: Option<PathBuf>, own: Option<PathBuf>, instance: Uuid) -> Marks {
         let folder = runtime_dir.or(own.clone()).unwrap_or_default();
         // Without it no marks are of this boot, which is the careful reading.
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        Marks { file: folder.join(format!("marks-{instance}.json")), own, boot, failing: false }
+        Marks { file: folder.join(format!("{name}-{instance}.json")), own, boot, failing: false }
     }
 
     /// Replaces what was written before, whole or not at all.
@@ -126,7 +135,7 @@ mod tests {
     #[test]
     fn marks_of_another_boot_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let mut marks = Marks::at(Some(folder.path().into()), None, Uuid::nil());
+        let mut marks = Marks::at("marks", Some(folder.path().into()), None, Uuid::nil());
         let now = std::mem::replace(&mut marks.boot, "another".into());
         marks.write("{}");
         marks.boot = now;
@@ -137,7 +146,7 @@ mod tests {
     fn a_shared_place_gets_a_folder_for_this_user_alone() {
         let shared = tempfile::tempdir().unwrap();
         let own = shared.path().join("andon-0");
-        let mut marks = Marks::at(None, Some(own.clone()), Uuid::nil());
+        let mut marks = Marks::at("marks", None, Some(own.clone()), Uuid::nil());
         marks.write("{}");
         assert_eq!(fs::metadata(&own).unwrap().mode() & 0o777, 0o700);
         assert!(marks.read().unwrap().this_boot);
@@ -150,7 +159,7 @@ mod tests {
     fn planted_marks_are_not_read_and_not_written_over() {
         let shared = tempfile::tempdir().unwrap();
         let own = shared.path().join("andon-0");
-        let mut marks = Marks::at(None, Some(own.clone()), Uuid::nil());
+        let mut marks = Marks::at("marks", None, Some(own.clone()), Uuid::nil());
         marks.write("mine");
 
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
@@ -170,7 +179,7 @@ mod tests {
     fn a_place_that_cannot_be_written_does_no_harm_and_heals() {
         let folder = tempfile::tempdir().unwrap();
         let later = folder.path().join("later");
-        let mut marks = Marks::at(Some(later.clone()), None, Uuid::nil());
+        let mut marks = Marks::at("marks", Some(later.clone()), None, Uuid::nil());
         marks.write("lost");
         assert!(marks.failing);
         assert_eq!(marks.read(), None);

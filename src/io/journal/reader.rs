@@ -1,7 +1,14 @@
 //! A data folder in, what was committed there out, beside the writer and without disturbing it.
 
-use super::{Error, Row, history, lock, schema};
-use crate::event::{Stamp, shift::Kind};
+use super::{
+    Error, Row, history, lock,
+    receipts::{self, Entry, Piece},
+    schema,
+};
+use crate::{
+    custody::{chain::Link, replay::Gap},
+    event::{Stamp, shift::Kind},
+};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     collections::BTreeMap,
@@ -10,6 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
+
+/// Sequences that are looked at in one go where the whole journal is.
+const PIECE: u64 = 10_000;
 
 /// A connection of its own that can only read. A transaction that stays open makes the WAL grow: load, then think.
 #[derive(Debug)]
@@ -116,6 +126,66 @@ impl Reader {
     /// The database cannot be read.
     pub fn command(&self, sender: &str, command_id: &str) -> Result<Option<Vec<u8>>, Error> {
         self.read(|db| schema::command(db, sender, command_id))
+    }
+
+    /// Behind which sequence the first of these events lie, by topic key and `topicsequence`.
+    pub fn before(&self, wanted: &BTreeMap<&str, u64>) -> Result<u64, Error> {
+        self.read(|db| receipts::before(db, wanted))
+    }
+
+    /// The rows that are wanted by topic key and `topicsequence`, of the next `limit` after `sequence` and up to `through`.
+    pub fn piece(
+        &self,
+        (sequence, through, limit): (u64, u64, u64),
+        is_wanted: impl FnMut(&str, u64) -> bool,
+    ) -> Result<Piece, Error> {
+        self.read(|db| receipts::piece(db, (sequence, through, limit), is_wanted))
+    }
+
+    /// Every row of a kind up to `through`, ascending; no transaction is open for longer than a piece takes.
+    pub fn each_of_kind(&self, kind: &str, through: u64, mut each: impl FnMut(Entry)) -> Result<(), Error> {
+        let mut after = 0;
+        while after < through {
+            let to = through.min(after + PIECE);
+            self.read(|db| receipts::each_of_kind(db, kind, (after, to), &mut each))?;
+            after = to;
+        }
+        Ok(())
+    }
+
+    /// By topic key the last `topicsequence` up to there; reads the whole journal.
+    pub fn tails(&self, through: u64) -> Result<BTreeMap<String, u64>, Error> {
+        self.read(|db| receipts::tails(db, through))
+    }
+
+    /// What was taken out of the journal on purpose.
+    pub fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.read(receipts::gaps)
+    }
+
+    /// What consumers said that they hold, by their name, as written.
+    pub fn receipts(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.read(receipts::all)
+    }
+
+    /// The first row that is still there.
+    pub fn first_sequence(&self) -> Result<Option<u64>, Error> {
+        self.read(receipts::first_sequence)
+    }
+
+    /// The chain at that row.
+    pub fn link_at(&self, sequence: u64) -> Result<Option<Link>, Error> {
+        self.read(|db| schema::link_at(db, sequence))
+    }
+
+    /// Up to where the broker has acknowledged.
+    pub fn cursor(&self) -> Result<u64, Error> {
+        self.read(schema::cursor)
+    }
+
+    /// From 1.
+    pub fn epoch(&self) -> Result<u32, Error> {
+        Ok(self.read(schema::meta)?.epoch)
     }
 
     /// The latest durable marks.

@@ -1,6 +1,6 @@
 //! Envelopes in, the same after their commit out: one thread, one connection, one transaction for all that waits.
 
-use super::{Command, Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, schema};
+use super::{Command, Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, receipts, schema};
 use crate::{custody::chain, io::in_words};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -223,6 +223,7 @@ impl<P> Writer<P> {
                     || envelope.rules.is_some()
                     || envelope.history != History::default()
                     || envelope.command.is_some()
+                    || !envelope.receipts.is_empty()
             })
     }
 
@@ -281,6 +282,9 @@ impl<P> Writer<P> {
                 Some(Command::Answered(answered)) => schema::put_answer(&transaction, answered)?,
                 Some(Command::Repeated(n)) => schema::repeat_answer(&transaction, *n)?,
                 None => {}
+            }
+            for (consumer, receipt) in &envelope.receipts {
+                receipts::put(&transaction, consumer, receipt)?;
             }
         }
         if cursor != self.cursor {

@@ -3,6 +3,7 @@
 use super::{
     Arrival, Backlog, Broker, Said, Settings, Ticket, Will, Word,
     backlog::Journal,
+    lane::{self, Lanes},
     outbox::Outbox,
     session::{ARRIVALS, ARRIVALS_BYTES, Heard, Lost, Manner, PICTURE_BYTES, PICTURES_ALOFT, Session, WINDOW},
 };
@@ -33,6 +34,7 @@ pub(super) struct Delivery<B> {
     pub(super) settings: Settings,
     pub(super) will: Will,
     pub(super) outbox: Outbox,
+    pub(super) lanes: Lanes,
     pub(super) journal: Journal<B>,
     pub(super) words: mpsc::UnboundedReceiver<Word>,
     pub(super) said: mpsc::UnboundedSender<Said>,
@@ -64,7 +66,7 @@ impl<B: Backlog> Delivery<B> {
         loop {
             for broker in self.settings.brokers.clone() {
                 let (settings, will) = (self.settings.clone(), self.will.clone());
-                let opened = self.meanwhile(Session::open(&settings, &broker, &will, self.is_poisoned)).await;
+                let opened = self.meanwhile(Session::open(&settings, &broker, Some(&will), self.is_poisoned)).await;
                 let why = match opened {
                     None => return,
                     Some(Err(why)) => why,
@@ -114,6 +116,7 @@ impl<B: Backlog> Delivery<B> {
             Word::Reply { topic, body } => self.outbox.reply(topic, body),
             // Without a connection there is nobody to tell: it comes again, and is known then.
             Word::Taken(_) => {}
+            Word::Lane(lane) => self.lanes.open(lane),
         }
     }
 
@@ -140,6 +143,7 @@ impl<B: Backlog> Delivery<B> {
     /// One connection, from the cursor to its end.
     async fn deliver(&mut self, mut session: Session) -> End {
         self.outbox.rewind();
+        self.lanes.cut();
         self.connection += 1;
         self.is_poisoned = false;
         let mut under_way = UnderWay {
@@ -154,7 +158,8 @@ impl<B: Backlog> Delivery<B> {
         };
         let mut leave_by = None;
         loop {
-            if let Err(why) = under_way.fill(&mut self.outbox, &session, &self.will.topic) {
+            let filled = under_way.fill(&mut self.outbox, &session, &self.will.topic);
+            if let Err(why) = filled.and_then(|()| under_way.fill_lanes(&mut self.lanes, &session)) {
                 return End::Lost(Lost::to(why));
             }
             self.journal.read_if_wanted(&self.outbox);
@@ -176,6 +181,11 @@ impl<B: Backlog> Delivery<B> {
                 heard = session.heard() => {
                     if let Err(lost) = self.hear(heard, &mut session, &mut under_way) {
                         return End::Lost(lost);
+                    }
+                }
+                (topic, body) = self.lanes.next(), if under_way.has_lane_room() => {
+                    if let Err(why) = under_way.send_again(&session, topic, &body) {
+                        return End::Lost(Lost::to(why));
                     }
                 }
                 read = self.journal.read() => self.journal.take(read, &mut self.outbox),
@@ -345,6 +355,27 @@ impl UnderWay {
         Ok(())
     }
 
+    /// Behind the events, and never so many that those had to wait for them.
+    fn fill_lanes(&mut self, lanes: &mut Lanes, session: &Session) -> Result<(), String> {
+        while self.has_lane_room()
+            && let Some((topic, body)) = lanes.next_already()
+        {
+            self.send_again(session, topic, &body)?;
+        }
+        Ok(())
+    }
+
+    fn has_lane_room(&self) -> bool {
+        self.flight.outstanding() < lane::ALOFT
+    }
+
+    fn send_again(&mut self, session: &Session, topic: &str, body: &[u8]) -> Result<(), String> {
+        session.publish(topic, body, Manner::Event)?;
+        self.flight.board(None);
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
     fn hear(&mut self, heard: Heard) -> Result<(), Lost> {
         let mut progress = true;
         match heard {
@@ -432,6 +463,7 @@ mod tests {
             settings,
             will: Will { topic: "status".into(), offline: vec![], online: vec![] },
             outbox: Outbox::new(0, vec![]),
+            lanes: Lanes::default(),
             journal: Journal::new(Nothing),
             words: heard,
             said: say,

@@ -113,7 +113,7 @@ impl Session {
     pub(super) async fn open(
         settings: &Settings,
         broker: &Broker,
-        will: &Will,
+        will: Option<&Will>,
         fresh: bool,
     ) -> Result<Session, String> {
         let to_read = settings.clone();
@@ -187,17 +187,19 @@ impl Drop for Session {
     }
 }
 
-fn options(settings: &Settings, broker: &Broker, will: &Will, credentials: Credentials) -> MqttOptions {
+fn options(settings: &Settings, broker: &Broker, will: Option<&Will>, credentials: Credentials) -> MqttOptions {
     let (host, port) = (broker.host.clone(), broker.port);
     let mut options = MqttOptions::new(&settings.client_id, rumqttc::Broker::tcp(&host, port));
     options
         .set_keep_alive(u16::try_from(settings.keep_alive.as_secs().max(1)).unwrap_or(u16::MAX))
         .set_ack_mode(AckMode::Manual)
-        .set_last_will(LastWill::new(&will.topic, will.offline.clone(), QoS::AtLeastOnce, true))
         .set_max_packet_size(TAKEN_BYTES, PACKET_BYTES)
         .set_inflight(INFLIGHT)
         .set_max_request_batch(BATCH)
         .set_socket_connector(move |_, _| dial(host.clone(), port));
+    if let Some(will) = will {
+        options.set_last_will(LastWill::new(&will.topic, will.offline.clone(), QoS::AtLeastOnce, true));
+    }
     match (&settings.username, credentials.password) {
         (Some(username), Some(password)) => _ = options.set_credentials(username, password),
         (Some(username), None) => _ = options.set_username(username),
