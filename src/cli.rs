@@ -10,8 +10,10 @@ mod demo;
 mod figures;
 mod past;
 mod probe;
+mod reconcile;
 mod report;
 mod simulate;
+mod status;
 mod verify;
 
 use crate::config::{self, Plan};
@@ -145,6 +147,21 @@ enum Command {
         #[command(flatten)]
         what: report::What,
     },
+    /// Show what the broker and each consumer are known to hold, from the journal.
+    Status {
+        #[command(flatten)]
+        config: ConfigFiles,
+        /// For people or for programs.
+        #[arg(long, value_enum, default_value_t)]
+        format: status::Format,
+    },
+    /// Compare the totals that consumers report with the journal, and name each difference; exit 65 if there is one.
+    Reconcile {
+        #[command(flatten)]
+        config: ConfigFiles,
+        #[command(flatten)]
+        what: reconcile::What,
+    },
     /// A simulated line, a broker and the daemon in one process; nothing to set up, nothing left behind.
     Demo {
         /// Stop after this long, such as `20s` or `5m`; without it, at Ctrl-C.
@@ -223,6 +240,8 @@ impl Command {
             Command::Replay { config, what } => replay::run(config.load()?, &what)?,
             Command::Sim { config, samples, listen, speed } => simulate::run(&config.load()?, &samples, listen, speed)?,
             Command::Report { config, what } => report::run(config.load()?, &what)?,
+            Command::Status { config, format } => status::run(config.load()?, format)?,
+            Command::Reconcile { config, what } => return Ok(code(reconcile::run(config.load()?, &what)?)),
             Command::Demo { length } => demo::run(length)?,
             Command::Schema { of } => {
                 let mut out = io::stdout();

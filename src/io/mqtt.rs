@@ -6,6 +6,7 @@
 
 mod backlog;
 mod delivery;
+mod errand;
 mod lane;
 mod outbox;
 mod session;
@@ -14,6 +15,7 @@ pub mod tls;
 use crate::io::journal::Row;
 use backlog::Journal;
 use delivery::{Delivery, STALL};
+pub use errand::errand;
 pub use lane::Lane;
 use lane::Lanes;
 use outbox::Outbox;
