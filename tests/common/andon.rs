@@ -303,6 +303,7 @@ pub struct Ear {
     child: Child,
     heard: Arc<Mutex<Vec<Heard>>>,
     reader: Option<JoinHandle<Vec<String>>>,
+    is_checked: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,6 +324,13 @@ impl Ear {
     pub fn open(broker: &Mosquitto, filter: &str) -> Ear {
         let (host, port) = ("127.0.0.1".to_owned(), broker.port.to_string());
         Ear::with(broker, filter, &["-h", &host, "-p", &port])
+    }
+
+    /// The same, where it is not andon that speaks.
+    pub fn unchecked(broker: &Mosquitto, filter: &str) -> Ear {
+        let mut ear = Ear::open(broker, filter);
+        ear.is_checked = false;
+        ear
     }
 
     /// With a session of this name, which outlives the connection.
@@ -362,7 +370,7 @@ impl Ear {
             faults
         });
         eventually("the subscription stands", || broker.logged(&answer) > before);
-        Ear { child, heard, reader: Some(reader) }
+        Ear { child, heard, reader: Some(reader), is_checked: true }
     }
 
     pub fn heard(&self) -> Vec<Heard> {
@@ -418,7 +426,11 @@ impl Drop for Ear {
                 );
             }
         } else {
-            assert!(faults.is_empty(), "not as the AsyncAPI document has it:\n{}", faults.join("\n"));
+            assert!(
+                !self.is_checked || faults.is_empty(),
+                "not as the AsyncAPI document has it:\n{}",
+                faults.join("\n")
+            );
         }
     }
 }

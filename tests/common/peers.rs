@@ -41,6 +41,11 @@ pub fn pymodbus_server() -> Command {
     command
 }
 
+/// Python with paho-mqtt, for the example consumers.
+pub fn python() -> Command {
+    Command::new(fetched().join("pymodbus/bin/python"))
+}
+
 /// Where the peers are that no package holds. The first test that needs them brings them there.
 fn fetched() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
