@@ -15,6 +15,7 @@ pub mod stamp;
 pub mod stop;
 pub mod wall;
 pub mod window;
+pub mod work;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,6 +34,8 @@ pub enum Event {
     Part(part::Event),
     /// An order began or ended at a machine.
     Order(Box<order::Event>),
+    /// Maintenance was asked for, or answered.
+    Work(work::Event),
     /// A shift was stated.
     Shift(shift::Event),
     /// Somebody should know.
@@ -47,6 +50,8 @@ impl Event {
             Event::Stop(stop::Event::Downtime(_)) => "downtime",
             Event::Part(_) => "production",
             Event::Order(_) => "order",
+            Event::Work(work::Event::Request(_)) => "work-request",
+            Event::Work(work::Event::Order(_)) => "work-order",
             Event::Shift(_) => "shift",
             Event::Notice(_) => "notice",
         }
@@ -58,6 +63,7 @@ impl Event {
             Event::Stop(event) => event.time(),
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
+            Event::Work(event) => event.time(),
             Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
         }
@@ -78,6 +84,7 @@ impl Event {
             Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
+            Event::Work(event) => Some(event.machine()),
             Event::Shift(shift) => Some(&shift.machine),
             Event::Notice(notice) => notice.machine.as_deref(),
         }

@@ -13,12 +13,13 @@ pub mod seen;
 pub mod statement;
 pub mod stop;
 pub mod watch;
+pub mod work;
 
 use crate::{
     books::Counting,
     event::{
         Event, Stamp, Told,
-        command::{Command, Refusal, Reply, Verdict},
+        command::{Command, Refusal, Reply, Verdict, Wish},
         cycle::Spell,
         id::{Role, mint},
         notice,
@@ -118,6 +119,8 @@ pub struct Desk<'a> {
     is_mark_due: bool,
     /// What everything that is told follows from, where somebody asked.
     command_id: Option<String>,
+    /// So many of `told` the ledger of work has looked at.
+    followed: usize,
     edges: Vec<Edge>,
     now: Stamp,
 }
@@ -231,6 +234,7 @@ impl Shop {
             told: Vec::new(),
             is_mark_due: false,
             command_id: None,
+            followed: 0,
             edges: std::mem::take(&mut self.edges),
             now,
         };
@@ -252,11 +256,13 @@ impl Shop {
                 look(&mut desk, &mut self.seen, &self.uses, &mut self.touched, observation, now, true);
                 for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
                     seen.close(&mut desk, rules, now);
+                    work::follow(&mut desk);
                 }
             }
             Input::Begin => {
                 for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
                     seen.begin(&mut desk, rules, now);
+                    work::follow(&mut desk);
                 }
             }
             Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
@@ -266,7 +272,22 @@ impl Shop {
                 desk.command_id = Some(command.command_id.clone());
                 let index = machine.map(|id| rules.machines.iter().position(|rules| rules.id == id));
                 let verdict = match (machine, index.flatten()) {
-                    (_, Some(index)) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
+                    (_, Some(index)) => {
+                        let machine = &rules.machines[index];
+                        let verdict = match &command.wish {
+                            Wish::WorkOrder(report) => {
+                                work::order::report(&mut desk, &self.seen, machine, (report, command), past)
+                            }
+                            Wish::WorkRequest(call) => work::call(&mut desk, machine, call, command, past),
+                            _ => self.seen[index].command(&mut desk, machine, command, past),
+                        };
+                        work::follow(&mut desk);
+                        for (seen, rules) in self.seen.iter_mut().zip(&rules.machines) {
+                            seen.settle(&desk, rules);
+                            self.next_wake = self.next_wake.min(seen.next_wake(rules));
+                        }
+                        verdict
+                    }
                     (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
                     (None, None) => {
                         let text = format!("{} is a command about a machine", command.wish.verb());
@@ -294,6 +315,7 @@ impl Shop {
         let mut desk = Desk {
             rules: &self.rules,
             known: &mut self.known,
+            followed: turn.told.len(),
             told: turn.told,
             is_mark_due: turn.is_mark_due,
             command_id: None,
@@ -302,6 +324,7 @@ impl Shop {
         };
         for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {
             seen.set_clock(&mut desk, rules, now);
+            work::follow(&mut desk);
             self.next_wake = self.next_wake.min(seen.next_wake(rules));
         }
         self.edges = desk.edges;
@@ -320,6 +343,13 @@ impl Shop {
         let rules = self.rules.machines.iter().find(|rules| rules.id == machine)?;
         let command = command.on(&self.known.wall, now);
         correction::concerns(&self.known, rules, &command, now)
+    }
+
+    /// Other machines that a command concerns too, with the time.
+    pub fn concerns_elsewhere(&self, machine: &str, command: &Command) -> Vec<(String, (Stamp, Stamp))> {
+        let Wish::WorkOrder(report) = &command.wish else { return Vec::new() };
+        let others = self.rules.machines.iter().map(|rules| &rules.id).filter(|id| *id != machine);
+        others.filter_map(|id| Some((id.clone(), work::order::concerns(&self.known, id, report)?))).collect()
     }
 
     /// When the next tick is due.
@@ -403,6 +433,8 @@ fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
             return due;
         }
         seen[index].tick(desk, &rules.machines[index], due);
+        work::follow(desk);
+        seen[index].settle_requests(desk, &rules.machines[index]);
         wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
@@ -429,6 +461,8 @@ fn look(
     for index in touched.drain(..) {
         let rules = &desk.rules.machines[index];
         seen[index].see(desk, rules, now, is_last);
+        work::follow(desk);
+        seen[index].settle_requests(desk, rules);
         next_wake = next_wake.min(seen[index].next_wake(rules));
     }
     next_wake

@@ -1793,9 +1793,6 @@ operator = "id""#,
               28 | order_required = true
                  |                  ^^^^
             hint: add `order`
-            andon.toml:44:1: warning: `operator` in [privacy] is read but not acted on in this release: nobody can log on yet
-              44 | operator = "id"
-                 | ^^^^^^^^
         "#]],
     );
 }
@@ -2236,7 +2233,6 @@ fn the_reference_with_every_key_switched_on_has_no_fault() {
     let told: Vec<&str> = warnings.iter().map(|warning| warning.what.split(" is read").next().unwrap()).collect();
     expect![[r#"
         [
-            "[[work_request]]",
             "[[consumer]]",
         ]
     "#]]

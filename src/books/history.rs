@@ -402,7 +402,7 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Stop(stop::Event::State(change)) => Some(&change.raw),
         Event::Part(part::Event::Counted(counted)) => Some(&counted.raw),
         Event::Order(order) => Some(&order.raw),
-        Event::Stop(stop::Event::Downtime(_)) | Event::Shift(_) | Event::Notice(_) => None,
+        Event::Stop(stop::Event::Downtime(_)) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => None,
     }
 }
 
@@ -427,7 +427,7 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
             counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
         }
         Event::Order(order) => order.at,
-        Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
+        Event::Work(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Told events in, all that the shop must remember out: a fold without rule, threshold, calendar or clock.
 
+use super::work::Kept;
 use crate::{
     books::Book,
     event::{
@@ -35,6 +36,8 @@ pub struct Known {
     pub topics: BTreeMap<String, u64>,
     /// By id.
     pub machines: BTreeMap<String, Machine>,
+    /// Work requests and work orders.
+    pub work: Kept,
 }
 
 /// What is remembered of one machine.
@@ -115,6 +118,7 @@ impl Default for Known {
             wall: Wall::default(),
             topics: BTreeMap::new(),
             machines: BTreeMap::new(),
+            work: Kept::default(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl Known {
         if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
             self.wall.enter(*era);
         }
+        self.work.apply(&told.event);
         let Some(id) = told.event.machine() else { return };
         if !self.machines.contains_key(id) {
             self.machines.insert(id.to_owned(), Machine::default());
@@ -187,7 +192,7 @@ impl Machine {
                 self.stated_to = self.stated_to.max(Some(wall.hull(from, to).1));
                 self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
             }
-            Event::Notice(_) => {}
+            Event::Work(_) | Event::Notice(_) => {}
         }
         // What is not final yet will be measured again.
         let open =

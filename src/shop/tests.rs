@@ -92,7 +92,7 @@ fn by_counts() -> MachineRules {
     MachineRules { run: RunRule::Counts { stop_after_ms: 3000 }, ..press() }
 }
 
-fn rules(machine: MachineRules) -> Arc<Rules> {
+pub(in crate::shop) fn rules(machine: MachineRules) -> Arc<Rules> {
     let reason = |code: &str, class, faults: &[i64]| ReasonRule {
         code: code.to_owned(),
         text: code.to_owned(),
@@ -115,6 +115,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
         ],
         machines: vec![machine],
         lines: Vec::new(),
+        work: rules::WorkRules::default(),
     })
 }
 
@@ -248,7 +249,7 @@ fn span(ms: i64) -> String {
     if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }
 
-fn sentence(event: &Event) -> String {
+pub(in crate::shop) fn sentence(event: &Event) -> String {
     match event {
         Event::Stop(stop::Event::State(change)) => {
             let stop = change
@@ -285,6 +286,21 @@ fn sentence(event: &Event) -> String {
             )
         }
         Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.order.order, order.change),
+        Event::Work(crate::event::work::Event::Request(asked)) => {
+            let request = &asked.request;
+            let word = request.status.word();
+            format!(
+                "{} request {:?} {word} {}x: {}",
+                seconds(asked.at),
+                asked.change,
+                request.occurrences(),
+                asked.title
+            )
+        }
+        Event::Work(crate::event::work::Event::Order(updated)) => {
+            let number = updated.order.work_order.as_deref().unwrap_or("-");
+            format!("{} work order {number} {}", seconds(updated.at), updated.order.status.word())
+        }
         Event::Shift(stated) => {
             let word = if stated.window.is_final { "" } else { " provisional" };
             format!("{} stated {} revision {}{word}", seconds(stated.at), stated.id, stated.revision)

@@ -6,6 +6,8 @@
 
 pub mod reason;
 pub mod scrap;
+pub mod work_order;
+pub mod work_request;
 
 use crate::event::{
     Stamp,
@@ -73,6 +75,8 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
     let wish = match verb {
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),
+        "work-order" => fields(whole).and_then(work_order::wish),
+        "work-request" => fields(whole).and_then(work_request::wish),
         _ => Err(Refusal::new("unknown_verb", format!("there is no command `{verb}`"))),
     };
     let expires_at = common.expires_at.map(|moment| moment.0);

@@ -10,3 +10,5 @@ pub mod report;
 pub mod shift;
 pub mod state;
 pub mod window;
+pub mod work_order;
+pub mod work_request;
