@@ -13,6 +13,7 @@ pub const LINKS: usize = 64;
 /// How far a work order is; `raised`: nobody has answered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "WorkStatus")]
 pub enum Status {
     /// A request that nobody has answered yet.
     #[default]
@@ -268,6 +269,7 @@ pub struct Said<T> {
 /// A spare part that was used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "SparePart")]
 pub enum Part {
     /// Its number alone.
     Number(String),

@@ -83,16 +83,16 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
         }
         Event::Work(work::Event::Request(asked)) => {
             let kind = match asked.change {
-                work::Change::Raised => "andon.work-request.raised.v1",
-                work::Change::Updated => "andon.work-request.updated.v1",
-                work::Change::Withdrawn => "andon.work-request.withdrawn.v1",
+                work::Change::Raised => schema::WORK_REQUEST_RAISED,
+                work::Change::Updated => schema::WORK_REQUEST_UPDATED,
+                work::Change::Withdrawn => schema::WORK_REQUEST_WITHDRAWN,
             };
             let subject = asked.request.request_id.to_string();
             seal(names, told, kind, subject, payload::work_request::data(about, asked))
         }
         Event::Work(work::Event::Order(updated)) => {
             let data = payload::work_order::data(about, updated);
-            seal(names, told, "andon.work-order.updated.v1", updated.order.id.to_string(), data)
+            seal(names, told, schema::WORK_ORDER_UPDATED, updated.order.id.to_string(), data)
         }
         Event::Shift(stated) => {
             let subject = format!("{}/{}", stated.machine, stated.id);

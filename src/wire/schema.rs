@@ -96,6 +96,14 @@ events! {
     ORDER_STARTED: Machine, payload::order::Data<'static> = "andon.order.started.v1";
     /// An order is over.
     ORDER_ENDED: Machine, payload::order::Data<'static> = "andon.order.ended.v1";
+    /// Maintenance is asked for: a rule fired, or a person asked.
+    WORK_REQUEST_RAISED: Machine, payload::work_request::Data<'static> = "andon.work-request.raised.v1";
+    /// Something about a request changed: its stops, its reason, its priority, the work order that answers it.
+    WORK_REQUEST_UPDATED: Machine, payload::work_request::Data<'static> = "andon.work-request.updated.v1";
+    /// Nobody has to come: the stop was planned, or was none. Only before anybody accepted it.
+    WORK_REQUEST_WITHDRAWN: Machine, payload::work_request::Data<'static> = "andon.work-request.withdrawn.v1";
+    /// The CMMS told of a work order.
+    WORK_ORDER_UPDATED: Machine, payload::work_order::Data<'static> = "andon.work-order.updated.v1";
     /// A shift (or day) is over, and these are its figures.
     SHIFT_STATED: Machine, payload::shift::Data<'static> = "andon.shift.stated.v1";
     /// Something that somebody should know.

@@ -4,37 +4,59 @@ use crate::{
     event::work::{Part, Said, Status, Updated},
     wire::{About, Time},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// A work order, as far as the CMMS has told; each word as it was told last.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkOrder")]
+pub struct Data<'a> {
     #[serde(flatten)]
     about: About<'a>,
+    /// From 1, raised by each change told.
     revision: u64,
+    /// The first request that it answers; `null`: the CMMS named downtimes alone.
     request_id: Option<Uuid>,
+    /// Every request that it answers.
     request_ids: &'a [Uuid],
+    /// The first downtime that it is about: the one that bears its times in figures.
     downtime_id: Option<Uuid>,
+    /// Every downtime that it is about, of any machine.
     downtime_ids: Vec<Uuid>,
+    /// The CMMS's number, once it is known.
     work_order: Option<&'a str>,
     status: Status,
+    /// As the CMMS calls it.
     status_raw: Option<&'a str>,
+    /// When the CMMS first said `in_progress`.
     in_progress_at: Option<Time>,
+    /// When the work began.
     actual_start: Option<Time>,
+    /// When it was done.
     actual_finish: Option<Time>,
+    /// Who did it; `null` unless `[privacy] operator` lets ids out.
     technician: Option<&'a str>,
+    /// Milliseconds worked, of all who did.
     labour_ms: Option<i64>,
+    /// What was used.
     parts: &'a [Part],
+    /// Why it failed.
     cause: Option<&'a str>,
+    /// How it failed.
     mechanism: Option<&'a str>,
+    /// What was done.
     remedy: Option<&'a str>,
+    /// Anything else.
     comment: Option<&'a str>,
+    /// As the CMMS counts.
     work_order_revision: Option<i64>,
+    /// Who told.
     by: &'a str,
 }
 
 /// The `data` of the event: all that was told, each word as it was told last.
-pub fn data<'a>(about: About<'a>, updated: &'a Updated) -> impl Serialize + 'a {
+pub fn data<'a>(about: About<'a>, updated: &'a Updated) -> Data<'a> {
     let (order, held) = (&updated.order, &updated.order.held);
     let time = |said: &Option<Said<crate::event::Stamp>>| said.as_ref().map(|said| about.time(said.value));
     Data {
