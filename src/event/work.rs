@@ -164,8 +164,6 @@ pub struct Request {
     pub multiple: Option<i64>,
     /// As of this revision.
     pub meters: Meters,
-    /// The meter at the last occurrence: from here on `reopen_after` counts. Milliseconds.
-    pub run_ms_then: i64,
 }
 
 impl Request {

@@ -384,12 +384,11 @@ fn open_count(desk: &Desk<'_>) -> usize {
 
 /// The request for this problem that holds back another one.
 fn open<'d>(desk: &'d Desk<'_>, machine: &MachineRules, about: &Problem) -> Option<&'d Request> {
-    let run_ms = meters(desk, machine).run_ms;
     let is_open = |request: &&Request| {
         request.asset == machine.asset
             && request.problem == *about
             && !request.status.is_ended()
-            && run_ms - request.run_ms_then < desk.rules.work.reopen_after_ms
+            && ran_since(desk, machine, request) < desk.rules.work.reopen_after_ms
     };
     desk.known.work.requests.values().filter(is_open).max_by_key(|request| request.raised_at)
 }
@@ -410,7 +409,6 @@ fn add(desk: &Desk<'_>, machine: &MachineRules, request: &mut Request, stop: &St
         request.stops.remove(1);
         request.more += 1;
     }
-    request.run_ms_then = meters(desk, machine).run_ms;
 }
 
 fn name(request: &mut Request, stop: &Stop) {
@@ -428,7 +426,6 @@ fn is_about_stops(problem: &Problem) -> bool {
 }
 
 fn blank(desk: &Desk<'_>, machine: &MachineRules, about: Problem, at: Stamp) -> Request {
-    let meters = meters(desk, machine);
     Request {
         request_id: desk.mint(Role::Request, at),
         revision: 0,
@@ -447,8 +444,7 @@ fn blank(desk: &Desk<'_>, machine: &MachineRules, about: Problem, at: Stamp) -> 
         stops: Vec::new(),
         more: 0,
         multiple: None,
-        meters,
-        run_ms_then: meters.run_ms,
+        meters: meters(desk, machine),
     }
 }
 
@@ -521,6 +517,14 @@ fn book<'d>(desk: &'d Desk<'_>, machine: &MachineRules) -> Option<&'d Book> {
 
 fn find(book: &Book, id: Uuid) -> Option<&Stop> {
     book.stops.iter().find(|stop| stop.downtime_id() == id && stop.downtime.is_some())
+}
+
+/// How long the machine ran since the last occurrence; no less where that is no longer in memory.
+fn ran_since(desk: &Desk<'_>, machine: &MachineRules, request: &Request) -> i64 {
+    let Some(book) = book(desk, machine) else { return 0 };
+    let last = request.stops.last().map_or(request.raised_at, |stop| stop.ended_at.unwrap_or(desk.now));
+    let pieces = book.pieces(last.max(request.raised_at), desk.now).filter(|piece| piece.going == Going::Running);
+    pieces.map(|piece| piece.ms()).sum()
 }
 
 /// What the asset has done by now, as far as it is remembered.

@@ -701,7 +701,6 @@ struct Word {
     at: i64,
     start: Option<i64>,
     cause: Option<u8>,
-    is_numbered: bool,
 }
 
 fn word() -> impl Strategy<Value = Word> {
