@@ -126,6 +126,10 @@ commands! {
     Machine "reason": inbound::reason::Reason;
     /// Says that good parts were none.
     Machine "scrap": inbound::scrap::Scrap;
+    /// Tells what became of a work request, or of a downtime that the CMMS knows of.
+    Machine "work-order": inbound::work_order::WorkOrder;
+    /// A person asks for maintenance.
+    Machine "work-request": inbound::work_request::WorkRequest;
 }
 
 /// The answer to a command.
