@@ -41,6 +41,9 @@ struct Found {
     is_past: bool,
 }
 
+/// From when on a page is touched, the page, and what was stated of it.
+type Touched = (Stamp, Book, BTreeMap<String, Stated>);
+
 /// Takes what the CMMS says in.
 pub fn report(
     desk: &mut Desk<'_>,
@@ -275,7 +278,7 @@ fn revise(
     past: Option<&Past>,
 ) {
     let rules = desk.rules;
-    let mut touched: BTreeMap<(usize, bool), (Stamp, Book, BTreeMap<String, Stated>)> = BTreeMap::new();
+    let mut touched: BTreeMap<(usize, bool), Touched> = BTreeMap::new();
     for (place, about) in order.downtimes.iter().enumerate() {
         let Some(Found { machine: index, mut stop, is_past }) = downtime(desk, machine, past, about.downtime_id) else {
             continue;

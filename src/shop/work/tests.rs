@@ -705,15 +705,7 @@ struct Word {
 
 fn word() -> impl Strategy<Value = Word> {
     let words = (0..2_u8, 0..3_u8, 0..8_u8, 0..60_i64, proptest::option::of(0..60_i64), proptest::option::of(0..3_u8));
-    words.prop_map(|(number, about, status, at, start, cause)| Word {
-        number,
-        about,
-        status,
-        at,
-        start,
-        cause,
-        is_numbered: true,
-    })
+    words.prop_map(|(number, about, status, at, start, cause)| Word { number, about, status, at, start, cause })
 }
 
 const STATUSES: [Status; 8] = [

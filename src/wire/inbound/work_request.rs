@@ -25,12 +25,12 @@ pub struct WorkRequest {
 }
 
 pub(super) fn wish(keys: WorkRequest) -> Result<Wish, Refusal> {
-    if keys.priority.is_some_and(|priority| !(1..=4).contains(&priority)) {
+    let WorkRequest { text: Text(text), priority, downtime_id } = keys;
+    if priority.is_some_and(|priority| !(1..=4).contains(&priority)) {
         return Err(malformed("`priority` is 1 (highest) to 4".to_owned()));
     }
-    if keys.text.0.trim().is_empty() {
+    if text.trim().is_empty() {
         return Err(malformed("`text`: nothing but blanks".to_owned()));
     }
-    let text = keys.text.0.trim().to_owned();
-    Ok(Wish::WorkRequest(Call { text, priority: keys.priority, downtime_id: keys.downtime_id }))
+    Ok(Wish::WorkRequest(Call { text: text.trim().to_owned(), priority, downtime_id }))
 }
