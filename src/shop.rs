@@ -432,9 +432,9 @@ fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
         if due > now {
             return due;
         }
+        let before = desk.told.len();
         seen[index].tick(desk, &rules.machines[index], due);
-        work::follow(desk);
-        seen[index].settle_requests(desk, &rules.machines[index]);
+        settle(desk, &mut seen[index], &rules.machines[index], before);
         wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
@@ -460,12 +460,20 @@ fn look(
     let mut next_wake = Stamp::MAX;
     for index in touched.drain(..) {
         let rules = &desk.rules.machines[index];
+        let before = desk.told.len();
         seen[index].see(desk, rules, now, is_last);
-        work::follow(desk);
-        seen[index].settle_requests(desk, rules);
+        settle(desk, &mut seen[index], rules, before);
         next_wake = next_wake.min(seen[index].next_wake(rules));
     }
     next_wake
+}
+
+/// The ledgers that follow what was told of a machine, if anything was.
+fn settle(desk: &mut Desk<'_>, seen: &mut Seen, rules: &MachineRules, before: usize) {
+    if desk.told.len() > before {
+        work::follow(desk);
+        seen.settle_requests(desk, rules);
+    }
 }
 
 #[cfg(test)]
