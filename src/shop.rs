@@ -3,9 +3,11 @@
 //! `run`, `replay` and every test call the same [`Shop::turn`]. [`Known`] is the fold of the events told and changes only
 //! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
+pub mod asset;
 pub mod clock;
 pub mod correction;
 pub mod known;
+pub mod meter;
 pub mod order;
 pub mod part;
 pub mod rules;
@@ -22,6 +24,7 @@ use crate::{
         command::{Command, Refusal, Reply, Verdict, Wish},
         cycle::Spell,
         id::{Role, mint},
+        meter::Readings,
         notice,
         part::Counts,
         topic_key,
@@ -29,8 +32,10 @@ use crate::{
     },
     signal::{Observation, PointIx, motion::Edge},
 };
+use asset::Lists;
 pub use correction::Past;
 pub use known::Known;
+use meter::{Feed, Meters};
 pub use rules::Rules;
 use rules::{MachineRules, RunRule};
 use seen::{Seen, SeenMark, Use};
@@ -92,6 +97,12 @@ pub struct Marks {
     pub anchor: Option<Anchor>,
     /// By machine id.
     pub machines: BTreeMap<String, SeenMark>,
+    /// What meters were shown to read, by asset.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Readings>,
+    /// Lists of assets of which not every part has come.
+    #[serde(skip_serializing_if = "Lists::is_empty")]
+    pub lists: Lists,
 }
 
 /// The machines of one gateway.
@@ -103,6 +114,8 @@ pub struct Shop {
     uses: Vec<Vec<(usize, Use)>>,
     touched: Vec<usize>,
     edges: Vec<Edge>,
+    meters: Meters,
+    lists: Lists,
     /// No machine needs a tick before; `MIN` before the first input.
     next_wake: Stamp,
     /// The latest moment that was decided about before this start.
@@ -122,6 +135,7 @@ pub struct Desk<'a> {
     /// So many of `told` the ledger of work has looked at.
     followed: usize,
     edges: Vec<Edge>,
+    meters: Meters,
     now: Stamp,
 }
 
@@ -177,6 +191,7 @@ impl Shop {
             }
             uses[point.0].push((index, what));
         };
+        let made = |id: &String| known.feeds.get(id).map_or(0, Feed::made);
         let mut seen = Vec::with_capacity(rules.machines.len());
         for (index, machine) in rules.machines.iter().enumerate() {
             let mut one = Seen::new(machine);
@@ -184,7 +199,7 @@ impl Shop {
             if remembered != (None, None) {
                 let (empty_known, empty_mark) = (known::Machine::default(), SeenMark::default());
                 let (known, mark) = (remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
-                one.resume(machine, known, mark, marks.sequence);
+                one.resume(machine, known, made(&machine.id), mark, marks.sequence);
             }
             let by_counts = matches!(machine.run, RunRule::Counts { .. });
             let deciding = one.parts.points().map(|(_, role)| role).next();
@@ -211,6 +226,8 @@ impl Shop {
             seen.push(one);
         }
         Shop {
+            meters: Meters::new(&rules, marks),
+            lists: marks.lists.clone(),
             rules,
             since: if marks.machines.is_empty() { known.at } else { known.at.max(marks.at) },
             known,
@@ -236,6 +253,7 @@ impl Shop {
             command_id: None,
             followed: 0,
             edges: std::mem::take(&mut self.edges),
+            meters: std::mem::take(&mut self.meters),
             now,
         };
         if is_first {
@@ -246,6 +264,12 @@ impl Shop {
         if self.next_wake <= now {
             self.next_wake = wake(&mut desk, &mut self.seen, now);
         }
+        if is_first {
+            meter::open(&mut desk, &self.seen);
+            asset::open(&mut desk);
+            self.next_wake = self.next_wake.min(desk.meters.next_wake());
+        }
+        self.lists.tick(&mut desk);
         let mut reply = None;
         match input {
             Input::Observed(observation) => {
@@ -271,6 +295,7 @@ impl Shop {
                 let command = &command.on(&desk.known.wall, now);
                 desk.command_id = Some(command.command_id.clone());
                 let index = machine.map(|id| rules.machines.iter().position(|rules| rules.id == id));
+                let from = desk.told.len();
                 let verdict = match (machine, index.flatten()) {
                     (_, Some(index)) => {
                         let machine = &rules.machines[index];
@@ -279,7 +304,13 @@ impl Shop {
                                 work::order::report(&mut desk, &self.seen, machine, (report, command), past)
                             }
                             Wish::WorkRequest(call) => work::call(&mut desk, machine, call, command, past),
-                            _ => self.seen[index].command(&mut desk, machine, command, past),
+                            _ => {
+                                let verdict = self.seen[index].command(&mut desk, machine, command, past);
+                                if let Some(past) = past {
+                                    meter::correct(&mut desk, machine, &past.book, from);
+                                }
+                                verdict
+                            }
                         };
                         work::follow(&mut desk);
                         for (seen, rules) in self.seen.iter_mut().zip(&rules.machines) {
@@ -289,10 +320,13 @@ impl Shop {
                         verdict
                     }
                     (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
-                    (None, None) => {
-                        let text = format!("{} is a command about a machine", command.wish.verb());
-                        Err(Refusal::new("unknown_verb", text))
-                    }
+                    (None, None) => match &command.wish {
+                        Wish::Asset(wish) => asset::decide(&mut desk, &mut self.lists, command, wish),
+                        wish => {
+                            let text = format!("{} is a command about a machine", wish.verb());
+                            Err(Refusal::new("unknown_verb", text))
+                        }
+                    },
                 };
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
                 reply = Some(Reply {
@@ -304,7 +338,10 @@ impl Shop {
             Input::Clock { step_ms, is_synced } => clock::set(&mut desk, step_ms, is_synced),
             Input::Tick => {}
         }
+        meter::tell_due(&mut desk, &self.seen);
+        work::follow(&mut desk);
         self.edges = desk.edges;
+        self.meters = desk.meters;
         let turn = Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due };
         if let Input::Clock { .. } = input { self.set_clock(turn, now) } else { turn }
     }
@@ -320,6 +357,7 @@ impl Shop {
             is_mark_due: turn.is_mark_due,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            meters: std::mem::take(&mut self.meters),
             now,
         };
         for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {
@@ -327,7 +365,10 @@ impl Shop {
             work::follow(&mut desk);
             self.next_wake = self.next_wake.min(seen.next_wake(rules));
         }
+        desk.meters.set_clock(&self.rules, &desk.known.wall, now);
+        self.next_wake = self.next_wake.min(desk.meters.next_wake());
         self.edges = desk.edges;
+        self.meters = desk.meters;
         Turn { told: desk.told, is_mark_due: desk.is_mark_due, ..turn }
     }
 
@@ -354,7 +395,7 @@ impl Shop {
 
     /// When the next tick is due.
     pub fn next_wake(&self) -> Stamp {
-        self.next_wake
+        self.next_wake.min(self.lists.next_wake())
     }
 
     /// The latest moment that was decided about.
@@ -376,7 +417,14 @@ impl Shop {
     pub fn marks(&self) -> Marks {
         let machines =
             self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark(rules)));
-        Marks { at: self.now, sequence: self.known.last_sequence(), anchor: None, machines: machines.collect() }
+        Marks {
+            at: self.now,
+            sequence: self.known.last_sequence(),
+            anchor: None,
+            machines: machines.collect(),
+            meters: self.meters.mark(),
+            lists: self.lists.clone(),
+        }
     }
 
     /// The machines with what was last seen of them.
@@ -428,13 +476,24 @@ fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
     loop {
         let first = wakes.iter().copied().enumerate().min_by_key(|(_, wake)| *wake);
         let (index, due) = first.unwrap_or((0, Stamp::MAX));
+        let edge = desk.meters.next_wake();
+        if edge < due && edge <= now {
+            desk.now = edge;
+            meter::edge(desk, edge);
+            meter::tell_due(desk, seen);
+            work::follow(desk);
+            continue;
+        }
         desk.now = due.min(now);
         if due > now {
-            return due;
+            return due.min(edge);
         }
         let before = desk.told.len();
         seen[index].tick(desk, &rules.machines[index], due);
+        desk.meters.follow(index, seen[index].live(due));
         settle(desk, &mut seen[index], &rules.machines[index], before);
+        meter::tell_due(desk, seen);
+        work::follow(desk);
         wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
@@ -462,6 +521,7 @@ fn look(
         let rules = &desk.rules.machines[index];
         let before = desk.told.len();
         seen[index].see(desk, rules, now, is_last);
+        desk.meters.follow(index, seen[index].live(now));
         settle(desk, &mut seen[index], rules, before);
         next_wake = next_wake.min(seen[index].next_wake(rules));
     }

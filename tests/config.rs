@@ -2307,7 +2307,7 @@ fn defaults_spelled_out_make_the_same_plan() {
             .collect()
     };
     let of = |pointer: &str| spelled(schema.pointer(&format!("/properties/{pointer}")).unwrap());
-    let top = "day_start = \"00:00\"\nfinal_after = \"12h\"\nreopen_after = \"8h\"\n";
+    let top = "day_start = \"00:00\"\nfinal_after = \"12h\"\nmeter_every = \"1h\"\nreopen_after = \"8h\"\n";
     let text = MINIMAL
         .replace("[gateway]\n", &format!("{top}[gateway]\n{}", of("gateway")))
         .replace("[[plc]]\n", &format!("[mqtt]\n{}[oee]\n{}[[plc]]\n{}", of("mqtt"), of("oee"), of("plc/items")))

@@ -188,7 +188,10 @@ impl Chronicle {
             wall.enter(*era);
             self.follow(&wall);
         }
-        let Some(id) = told.event.machine() else { return Vec::new() };
+        // A meter says nothing of a day.
+        let Some(id) = told.event.machine().filter(|_| !matches!(told.event, Event::Meter(_))) else {
+            return Vec::new();
+        };
         self.machines.get_mut(id).map_or_else(Vec::new, |machine| machine.enter(id, told))
     }
 }
@@ -402,7 +405,12 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Stop(stop::Event::State(change)) => Some(&change.raw),
         Event::Part(part::Event::Counted(counted)) => Some(&counted.raw),
         Event::Order(order) => Some(&order.raw),
-        Event::Stop(stop::Event::Downtime(_)) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => None,
+        Event::Stop(stop::Event::Downtime(_))
+        | Event::Asset(_)
+        | Event::Meter(_)
+        | Event::Work(_)
+        | Event::Shift(_)
+        | Event::Notice(_) => None,
     }
 }
 
@@ -427,7 +435,7 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
             counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
         }
         Event::Order(order) => order.at,
-        Event::Work(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
+        Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall, work};
+use super::{Stamp, Wall, asset, work};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -70,6 +70,8 @@ pub enum Wish {
     WorkOrder(Box<work::Report>),
     /// Maintenance, please.
     WorkRequest(work::Call),
+    /// The CMMS tells of its assets.
+    Asset(asset::Wish),
 }
 
 /// A part of a split.
@@ -122,6 +124,7 @@ impl Wish {
             Wish::Scrap { .. } => "scrap",
             Wish::WorkOrder(_) => "work-order",
             Wish::WorkRequest(_) => "work-request",
+            Wish::Asset(_) => "asset",
         }
     }
 }

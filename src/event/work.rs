@@ -119,8 +119,8 @@ pub struct Occurrence {
 /// What the asset had done by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meters {
-    /// Time in `running`. Milliseconds.
-    pub run_ms: i64,
+    /// Time in `running`. Milliseconds; `None` where meters are off.
+    pub run_ms: Option<i64>,
     /// Raw cycles of the counter; `None` without one.
     pub cycles: Option<i64>,
 }
@@ -232,6 +232,12 @@ pub struct Asked {
     /// The priority as the CMMS calls it, where `priority_map` says.
     #[serde(default)]
     pub priority_text: Option<String>,
+    /// Where the asset is, as the CMMS says.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Names of what the asset is a part of and its own, the outermost first, as the CMMS says.
+    #[serde(default)]
+    pub equipment_path: Option<String>,
     /// The whole record.
     pub request: Request,
 }

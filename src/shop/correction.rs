@@ -58,6 +58,7 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
             Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
         }
+        Wish::Asset(_) => None,
     }
 }
 
@@ -103,6 +104,9 @@ pub fn decide(
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
         Wish::Scrap { .. } | Wish::WorkOrder(_) | Wish::WorkRequest(_) => {
             return refuse("unknown_verb", "that is no matter of stops".to_owned());
+        }
+        Wish::Asset(_) => {
+            return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
         }
     };
     let Correction { desk, page, .. } = correction;

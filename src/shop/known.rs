@@ -1,6 +1,10 @@
 //! Told events in, all that the shop must remember out: a fold without rule, threshold, calendar or clock.
 
-use super::work::Kept;
+use super::{
+    asset::Register,
+    meter::{self, Feed, Meter},
+    work::Kept,
+};
 use crate::{
     books::Book,
     event::{
@@ -36,6 +40,15 @@ pub struct Known {
     pub topics: BTreeMap<String, u64>,
     /// By id.
     pub machines: BTreeMap<String, Machine>,
+    /// Which asset's meter a machine feeds, by its id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub feeds: BTreeMap<String, Feed>,
+    /// By the key of the asset.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Meter>,
+    /// What the CMMS told of its assets.
+    #[serde(skip_serializing_if = "Register::is_empty")]
+    pub register: Register,
     /// Work requests and work orders.
     pub work: Kept,
 }
@@ -118,6 +131,9 @@ impl Default for Known {
             wall: Wall::default(),
             topics: BTreeMap::new(),
             machines: BTreeMap::new(),
+            feeds: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            register: Register::default(),
             work: Kept::default(),
         }
     }
@@ -137,12 +153,23 @@ impl Known {
             self.wall.enter(*era);
         }
         self.work.apply(&told.event);
-        let Some(id) = told.event.machine() else { return };
+        match &told.event {
+            Event::Asset(changed) => self.register.enter(changed),
+            Event::Meter(read) => {
+                if read.binding.is_some() {
+                    self.register.rebind(&read.machine);
+                }
+                meter::enter(self, read);
+            }
+            Event::Notice(notice) => self.register.hear(notice),
+            _ => {}
+        }
+        let Some(id) = told.event.machine().filter(|_| !matches!(told.event, Event::Meter(_))) else { return };
         if !self.machines.contains_key(id) {
             self.machines.insert(id.to_owned(), Machine::default());
         }
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.apply(told, &self.wall);
+            machine.apply(told, &self.wall, self.feeds.get_mut(id));
         }
     }
 
@@ -153,9 +180,13 @@ impl Known {
 }
 
 impl Machine {
-    fn apply(&mut self, told: &Told, wall: &Wall) {
+    fn apply(&mut self, told: &Told, wall: &Wall, mut feed: Option<&mut Feed>) {
         let (sequence, event) = (told.sequence, &told.event);
+        let ran = feed.as_ref().and_then(|feed| feed.before(&self.book, event));
         self.book.apply(event);
+        if let (Some(feed), Some(ran)) = (&mut feed, ran) {
+            feed.after(&self.book, ran);
+        }
         match event {
             Event::Stop(stop::Event::State(change)) => {
                 self.current = Some(Current {
@@ -192,7 +223,7 @@ impl Machine {
                 self.stated_to = self.stated_to.max(Some(wall.hull(from, to).1));
                 self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
             }
-            Event::Work(_) | Event::Notice(_) => {}
+            Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Notice(_) => {}
         }
         // What is not final yet will be measured again.
         let open =
@@ -200,6 +231,9 @@ impl Machine {
         let open = open.min();
         let keep = told.recorded.plus(-REMEMBER_MS).min(open.unwrap_or(Stamp::MAX));
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
+            if let Some(feed) = feed {
+                feed.count_to(&self.book, keep);
+            }
             self.book.trim(keep);
             self.stated.retain(|_, stated| wall.hull(stated.from, stated.to).0 >= keep);
         }

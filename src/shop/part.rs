@@ -67,6 +67,8 @@ struct Tracked {
 pub struct Parts {
     tracked: Vec<Tracked>,
     parts_per_cycle: i64,
+    /// Raw cycles.
+    made: i64,
     counts: Counts,
     /// What of them people moved from one count to another.
     moved: Counts,
@@ -92,6 +94,8 @@ pub struct PartMark {
     pub since: Option<Stamp>,
     /// Cumulative.
     pub counts: Counts,
+    /// Raw cycles since then, before `parts_per_cycle`.
+    pub made: i64,
     /// In the order total, good, reject.
     pub counters: Vec<CounterMark>,
     /// Cycles that are not told yet.
@@ -135,6 +139,7 @@ impl PartMark {
         (counts, moved): (&Counts, &Counts),
         raw: &Raw,
     ) {
+        self.made += (counts.total - self.counts.total) / parts_per_cycle.max(1);
         self.counts = *counts;
         self.last_part = None;
         let counts = &counts.minus(moved);
@@ -225,6 +230,7 @@ impl Parts {
         Parts {
             tracked: tracked.collect(),
             parts_per_cycle: rules.parts_per_cycle,
+            made: mark.map_or(0, |mark| mark.made),
             counts: mark.map(|mark| mark.counts).unwrap_or_default(),
             moved: *moved,
             since: mark.and_then(|mark| mark.since),
@@ -261,6 +267,11 @@ impl Parts {
         &self.counts
     }
 
+    /// Raw cycles since the first mark, of the counter of all, where there is one.
+    pub fn made(&self) -> i64 {
+        self.made
+    }
+
     /// The counters themselves.
     pub fn raw(&self) -> Raw {
         let raw = |tracked: &Tracked| Some((tracked.name.clone(), tracked.counter.last()?.raw));
@@ -276,6 +287,7 @@ impl Parts {
         PartMark {
             since: self.since,
             counts: self.counts,
+            made: self.made,
             counters: counters.collect(),
             timed: self.timed.clone(),
             last_part: self.stopwatch.last_part(),
@@ -352,6 +364,7 @@ impl Parts {
             look.is_counted |= parts != 0;
             if tracked.role == Role::Total || !has_total {
                 look.parts += parts;
+                self.made += credit.cycles;
                 self.fewer += (credit.cycles - credit.least) * self.parts_per_cycle;
                 let more = |most: i64| (most - credit.cycles).saturating_mul(self.parts_per_cycle);
                 self.more = self.more.zip(credit.most).map(|(before, most)| before.saturating_add(more(most)));

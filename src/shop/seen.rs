@@ -4,6 +4,7 @@ use super::{
     Desk, Known,
     correction::{self, Past},
     known::{Current, Machine},
+    meter::Live,
     order::{self, Making, Switch},
     part::{Look, PartMark, Parts, Role},
     rules::{MachineRules, Operand, RunRule},
@@ -233,12 +234,16 @@ impl Seen {
         }
     }
 
-    /// The gateway starts again: what the journal knows, and the mark that was made after event `marked`.
-    pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, mark: &SeenMark, marked: u64) {
+    /// The gateway starts again: what the journal knows (with the cycles `made`), and the mark that was made after event `marked`.
+    pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, made: i64, mark: &SeenMark, marked: u64) {
         let mut parts = mark.parts.clone();
         if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
             let counts = (&told.counts, &machine.moved);
             parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
+        }
+        // What a counter shows beyond its mark is counted once more; without one nothing is.
+        if parts.counters.is_empty() {
+            parts.made = parts.made.max(made);
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
         let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
@@ -575,6 +580,16 @@ impl Seen {
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, desk.now);
         Ok(Verdict::Accepted(subject))
+    }
+
+    /// Up to when it is certain what it did, and what it made.
+    pub fn live(&self, now: Stamp) -> Live {
+        let away_since = self.before_restart.filter(|_| !self.watch.is_blind());
+        let certain = match () {
+            () if self.watch.is_blind() => now,
+            () => self.watch.certain(now).min(away_since.unwrap_or(Stamp::MAX)),
+        };
+        Live { certain, made: self.parts.made() }
     }
 
     /// The fault code shown now, 0 for none.

@@ -21,8 +21,8 @@ use proptest::prelude::*;
 pub(in crate::shop) const START: Stamp = Stamp::from_ms(1_795_413_600_000);
 /// Counters begin so high that no reset in a short gap could reach their values again.
 const FIRST_RAW: i64 = 30_000;
-const RUN: PointIx = PointIx(0);
-const TOTAL: PointIx = PointIx(1);
+pub(in crate::shop) const RUN: PointIx = PointIx(0);
+pub(in crate::shop) const TOTAL: PointIx = PointIx(1);
 const FAULT: PointIx = PointIx(2);
 const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
@@ -107,6 +107,7 @@ pub(in crate::shop) fn rules(machine: MachineRules) -> Arc<Rules> {
         calendar: Calendar::new(TimeZone::UTC, Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        meter_every_ms: None,
         products: Vec::new(),
         reasons: vec![
             reason("jam", Class::Failure, &[2, 3]),
@@ -300,6 +301,11 @@ pub(in crate::shop) fn sentence(event: &Event) -> String {
         Event::Work(crate::event::work::Event::Order(updated)) => {
             let number = updated.order.work_order.as_deref().unwrap_or("-");
             format!("{} work order {number} {}", seconds(updated.at), updated.order.status.word())
+        }
+        Event::Asset(changed) => format!("{} asset {}.{}", seconds(changed.at), changed.asset.id, changed.revision),
+        Event::Meter(read) => {
+            let Readings { run_ms, cycles } = read.readings;
+            format!("{} {} ran {} in {cycles} cycles ({:?})", seconds(read.at), read.asset, span(run_ms), read.why)
         }
         Event::Shift(stated) => {
             let word = if stated.window.is_final { "" } else { " provisional" };

@@ -10,7 +10,8 @@ mod text;
 use super::{
     Desk,
     correction::Past,
-    rules::{MachineRules, WorkRule},
+    meter,
+    rules::{Counters, MachineRules, WorkRule},
 };
 use crate::{
     books::Book,
@@ -18,6 +19,7 @@ use crate::{
         Event, Stamp,
         command::{Command, Refusal, Subject, Verdict},
         id::Role,
+        meter::{Readings, Why},
         notice::Severity,
         stop::{self, Change as StopChange, Class, Going, PLC, Stop},
         work::{Asked, Call, Change, Event as WorkEvent, Meters, OCCURRENCES, Occurrence, Problem, Request, Status},
@@ -37,6 +39,8 @@ const REMARKS: usize = 16;
 /// The priority of a person's request that names none.
 const PRIORITY: u8 = 2;
 
+const HOUR_MS: i64 = 3_600_000;
+
 /// A stop that the ledger of stops told of.
 struct Told {
     machine: String,
@@ -49,6 +53,7 @@ struct Told {
 pub fn follow(desk: &mut Desk<'_>) {
     let from = std::mem::replace(&mut desk.followed, desk.told.len());
     let (mut stops, mut moves, mut answered) = (Vec::<Told>::new(), Vec::<Move>::new(), Vec::<Uuid>::new());
+    let mut read_meters: Vec<(String, Readings, Readings)> = Vec::new();
     for told in &desk.told[from..] {
         match &told.event {
             Event::Stop(stop::Event::Downtime(downtime)) => {
@@ -71,10 +76,20 @@ pub fn follow(desk: &mut Desk<'_>) {
                 }
             }
             Event::Work(WorkEvent::Order(updated)) => answered.push(updated.order.id),
+            Event::Meter(read) if read.why == Why::Interval => {
+                let readings = desk.known.work.meters.get(&read.asset).copied();
+                read_meters.extend(readings.map(|(before, now)| (read.machine.clone(), before, now)));
+            }
             _ => {}
         }
     }
+    for (id, before, now) in read_meters {
+        if let Some(machine) = desk.rules.machines.iter().find(|machine| machine.id == id) {
+            metered(desk, machine, before, now);
+        }
+    }
     if stops.is_empty() && answered.is_empty() {
+        desk.followed = desk.told.len();
         return;
     }
     order::moved(desk, &moves);
@@ -233,38 +248,31 @@ pub fn due(desk: &Desk<'_>, machine: &MachineRules) -> Option<Stamp> {
 }
 
 /// A meter went from `before` to `now`: rules that ask at multiples of it fire.
-pub fn metered(desk: &mut Desk<'_>, machine: &MachineRules, before: Meters, now: Meters) {
-    follow(desk);
+fn metered(desk: &mut Desk<'_>, machine: &MachineRules, before: Readings, now: Readings) {
     let rules = desk.rules;
     for rule in rules.work.requests.iter().filter(|rule| looks_at_machine(rule, machine)) {
-        let hours = |ms: i64| ms / 3_600_000;
-        let run_hours = crossed(rule.run_hours, Some(hours(before.run_ms)), Some(hours(now.run_ms)));
+        let hours = |readings: Readings| readings.run_ms / HOUR_MS;
+        let run_hours = crossed(rule.run_hours, hours(before), hours(now));
         let cycles = crossed(rule.cycles, before.cycles, now.cycles);
-        for (multiple, what) in [(run_hours, "run hours"), (cycles, "cycles")] {
+        for (multiple, unit) in [(run_hours, "run hours"), (cycles, "cycles")] {
             if let Some(multiple) = multiple {
-                service(desk, machine, rule, multiple, format!("{multiple} {what}"));
+                service(desk, machine, rule, multiple, unit);
             }
         }
     }
-    desk.followed = desk.told.len();
 }
 
 /// The highest multiple of `every` in `(before, now]`.
-fn crossed(every: Option<i64>, before: Option<i64>, now: Option<i64>) -> Option<i64> {
-    let (every, before, now) = (every.filter(|every| *every > 0)?, before?, now?);
+fn crossed(every: Option<i64>, before: i64, now: i64) -> Option<i64> {
+    let every = every.filter(|every| *every > 0)?;
     (now / every > before / every).then_some(now / every * every)
 }
 
-fn service(desk: &mut Desk<'_>, machine: &MachineRules, rule: &WorkRule, multiple: i64, text: String) {
-    let unit = text.split_once(' ').map_or(String::new(), |(_, unit)| unit.to_owned());
-    let about = Problem::Meter(format!("{}: {unit}", rule.name));
-    let known = desk.known.work.multiples.get(&rule.name).and_then(|assets| assets.get(&machine.asset));
-    let is_asked = desk.known.work.requests.values().any(|request| {
-        request.problem == about
-            && request.asset == machine.asset
-            && request.multiple.is_some_and(|last| last >= multiple)
-    });
-    if is_asked && known.is_some() {
+fn service(desk: &mut Desk<'_>, machine: &MachineRules, rule: &WorkRule, multiple: i64, unit: &str) {
+    let (about, text) = (Problem::Meter(format!("{}: {unit}", rule.name)), format!("{multiple} {unit}"));
+    let key = format!("{}: {unit}", rule.name);
+    let known = desk.known.work.multiples.get(&key).and_then(|assets| assets.get(&machine.asset));
+    if known.is_some_and(|last| *last >= multiple) {
         return;
     }
     if let Some(request) = open(desk, machine, &about).cloned() {
@@ -444,7 +452,7 @@ fn blank(desk: &Desk<'_>, machine: &MachineRules, about: Problem, at: Stamp) -> 
         stops: Vec::new(),
         more: 0,
         multiple: None,
-        meters: meters(desk, machine),
+        meters: Meters::default(),
     }
 }
 
@@ -470,7 +478,17 @@ fn tell(desk: &mut Desk<'_>, change: Change, mut request: Request) {
     request.meters = meters(desk, machine);
     let words = desk.rules.work.priority_map.as_ref();
     let priority_text = words.and_then(|words| words.get(usize::from(request.priority).checked_sub(1)?)).cloned();
+    let register = &desk.known.register;
+    let asset = register.get(&request.asset).map(|held| &held.asset);
+    let equipment_path = asset.map(|asset| {
+        let name = asset.name.as_deref().unwrap_or(&asset.id);
+        let levels = register.equipment_path(&request.asset).into_iter().chain([name]);
+        levels.collect::<Vec<_>>().join("/")
+    });
+    let location = asset.and_then(|asset| asset.location.clone());
     let asked = Asked {
+        location,
+        equipment_path,
         change,
         at: desk.now,
         title: text::title(&request),
@@ -527,11 +545,15 @@ fn ran_since(desk: &Desk<'_>, machine: &MachineRules, request: &Request) -> i64 
     pieces.map(|piece| piece.ms()).sum()
 }
 
-/// What the asset has done by now, as far as it is remembered.
-fn meters(desk: &Desk<'_>, machine: &MachineRules) -> Meters {
-    let Some(book) = book(desk, machine) else { return Meters::default() };
-    let pieces = book.pieces(Stamp::MIN, desk.now).filter(|piece| piece.going == Going::Running);
-    Meters { run_ms: pieces.map(|piece| piece.ms()).sum(), cycles: None }
+/// What the asset has done by now, as it is shown to the world.
+fn meters(desk: &mut Desk<'_>, machine: &MachineRules) -> Meters {
+    let shown = meter::show(desk, &machine.asset);
+    let Counters { total, good, reject } = &machine.counters;
+    let has_counter = [total, good, reject].into_iter().any(Option::is_some);
+    Meters {
+        run_ms: shown.map(|readings| readings.run_ms),
+        cycles: shown.filter(|_| has_counter).map(|readings| readings.cycles),
+    }
 }
 
 #[cfg(test)]

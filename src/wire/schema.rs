@@ -104,6 +104,10 @@ events! {
     WORK_REQUEST_WITHDRAWN: Machine, payload::work_request::Data<'static> = "andon.work-request.withdrawn.v1";
     /// The CMMS told of a work order.
     WORK_ORDER_UPDATED: Machine, payload::work_order::Data<'static> = "andon.work-order.updated.v1";
+    /// An asset is another in the register of the CMMS, or machines are bound to it that were not.
+    ASSET_CHANGED: Gateway, payload::asset::Data<'static> = "andon.asset.changed.v1";
+    /// The meter of an asset was read; of the gateway where its machine is no longer configured.
+    METER_READ: Machine Gateway, payload::meter::Data<'static> = "andon.meter.read.v1";
     /// A shift (or day) is over, and these are its figures.
     SHIFT_STATED: Machine, payload::shift::Data<'static> = "andon.shift.stated.v1";
     /// Something that somebody should know.
@@ -130,6 +134,8 @@ commands! {
     Machine "work-order": inbound::work_order::WorkOrder;
     /// A person asks for maintenance.
     Machine "work-request": inbound::work_request::WorkRequest;
+    /// The CMMS tells of its assets: all there are, in parts, or some that are new or others.
+    Gateway "asset": inbound::asset::Asset;
 }
 
 /// The answer to a command.
@@ -142,6 +148,7 @@ fn channels() -> Vec<Channel> {
         picture::<payload::picture::StateData<'_>>("state", names.state_topic(MACHINE), "What a machine does now."),
         picture::<payload::picture::OeeData<'_>>("oee", names.oee_topic(MACHINE), "OEE so far, every 10 s."),
         picture::<payload::picture::DowntimeData<'_>>("downtime", names.downtime_topic(MACHINE), "The open downtime."),
+        picture::<payload::meter::Picture<'_>>("meter", names.meter_topic(MACHINE), "The meter of a machine's asset."),
         Channel {
             qos: 1,
             ..picture::<payload::picture::Status<'_>>("status", names.status_topic(), "Whether the gateway is there.")

@@ -110,6 +110,14 @@ impl Reader {
         self.read(|db| schema::answer(db, sender, command_id))
     }
 
+    /// A command as it came, where it was decided.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn command(&self, sender: &str, command_id: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.read(|db| schema::command(db, sender, command_id))
+    }
+
     /// The latest durable marks.
     pub fn marks(&self) -> Result<Option<String>, Error> {
         self.read(schema::marks)

@@ -2,6 +2,7 @@
 
 use crate::event::{
     Event,
+    meter::{Readings, Why},
     stop::{self, Class, Stop},
     work::{self, Occurrence, Order, Problem, Request},
 };
@@ -23,8 +24,10 @@ pub struct Kept {
     pub requests: BTreeMap<Uuid, Request>,
     /// By id, hence by time.
     pub orders: BTreeMap<Uuid, Order>,
-    /// The last multiple of a meter that was asked for: by rule, then by asset.
+    /// The last multiple of a meter that was asked for: by rule and unit, then by asset.
     pub multiples: BTreeMap<String, BTreeMap<String, i64>>,
+    /// By asset: what its meter read before, and reads now.
+    pub meters: BTreeMap<String, (Readings, Readings)>,
     /// By machine: downtimes, and short stops that bear a reason or fault; the latest last.
     pub recent: BTreeMap<String, Vec<Recent>>,
 }
@@ -46,8 +49,8 @@ impl Kept {
         match event {
             Event::Work(work::Event::Request(asked)) => {
                 let request = &asked.request;
-                if let (Some(multiple), Some(rule)) = (request.multiple, request.rules.first()) {
-                    self.multiples.entry(rule.clone()).or_default().insert(request.asset.clone(), multiple);
+                if let (Some(multiple), Problem::Meter(meter)) = (request.multiple, &request.problem) {
+                    self.multiples.entry(meter.clone()).or_default().insert(request.asset.clone(), multiple);
                 }
                 self.requests.insert(request.request_id, request.clone());
                 forget(&mut self.requests, |request| request.status.is_ended());
@@ -63,7 +66,13 @@ impl Kept {
                     self.remember(&change.machine, stop);
                 }
             }
-            Event::Part(_) | Event::Order(_) | Event::Shift(_) | Event::Notice(_) => {}
+            Event::Meter(read) => {
+                let known = self.meters.entry(read.asset.clone()).or_insert((read.readings, read.readings));
+                // What the CMMS knows better, or another machine's asset had run, nobody has worked off here.
+                let before = if read.why == Why::Interval { known.1 } else { read.readings };
+                *known = (before, read.readings);
+            }
+            Event::Part(_) | Event::Order(_) | Event::Shift(_) | Event::Notice(_) | Event::Asset(_) => {}
         }
     }
 

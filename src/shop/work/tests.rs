@@ -169,7 +169,6 @@ fn a_rule_fires_once_when_the_number_of_a_downtime_reaches_it_and_follows_it_to_
         Stands since 2026-11-23 06:00:10, 10 s in planned hours by 2026-11-23 06:00:20
         Downtime press-7/1, class failure, shift 2026-11-23
         About 10 parts lost at the ideal rate
-        Meters: 0 run hours
         Rule "long": a stop of 10 s, class failure"#]]
     .assert_eq(&first.description);
 }
@@ -400,9 +399,10 @@ fn meters_ask_at_each_multiple_and_once_while_nobody_answers() {
         command_id: None,
         followed: 0,
         edges: Vec::new(),
+        meters: meter::Meters::default(),
         now: START,
     };
-    let at = |hours: i64, cycles: i64| Meters { run_ms: hours * 3_600_000, cycles: Some(cycles) };
+    let at = |hours: i64, cycles: i64| Readings { run_ms: hours * HOUR_MS, cycles };
     for (before, now) in [(at(1, 1), at(499, 999)), (at(499, 999), at(500, 999)), (at(500, 999), at(999, 999))] {
         metered(&mut desk, &rules.machines[0], before, now);
     }
@@ -414,6 +414,22 @@ fn meters_ask_at_each_multiple_and_once_while_nobody_answers() {
         0s request Raised raised 1x: press-7: 2000 cycles
     "#]]
     .assert_eq(&words);
+}
+
+#[test]
+fn a_meter_that_is_read_asks_for_service_and_a_request_bears_it() {
+    let chart = format!("run   {}\ntotal 0{}", "█".repeat(45), "1".repeat(44));
+    let service = WorkRule { name: "service".to_owned(), cycles: Some(20), priority: 4, ..WorkRule::default() };
+    let mut strip = Strip::new(press(), &chart);
+    let rules = Rules { meter_every_ms: Some(10_000), ..plant(vec![service], vec![press()]) };
+    strip.shop = Shop::open(Arc::new(rules), Known::default(), &Marks::default());
+    let strip = strip.play();
+    let requests = requests(&strip);
+    let multiples: Vec<Option<i64>> = requests.iter().map(|request| request.multiple).collect();
+    assert_eq!((multiples, requests[0].occurrences()), (vec![Some(40)], 2));
+    let Meters { run_ms, cycles } = requests[0].meters;
+    assert!(run_ms >= Some(40_000) && cycles >= Some(40), "{run_ms:?} {cycles:?}");
+    assert!(words(&strip).contains("press-7: 20 cycles"), "{}", words(&strip));
 }
 
 #[test]

@@ -62,11 +62,10 @@ pub(super) fn description(rules: &Rules, machine: &MachineRules, request: &Reque
     if let Some(parts) = request.lost_parts() {
         lines.push(format!("About {parts} parts lost at the ideal rate"));
     }
-    let hours = request.meters.run_ms / 3_600_000;
-    lines.push(match request.meters.cycles {
-        Some(cycles) => format!("Meters: {hours} run hours, {cycles} cycles"),
-        None => format!("Meters: {hours} run hours"),
-    });
+    if let Some(run_ms) = request.meters.run_ms {
+        let cycles = request.meters.cycles.map_or(String::new(), |cycles| format!(", {cycles} cycles"));
+        lines.push(format!("Meters: {} run hours{cycles}", run_ms / 3_600_000));
+    }
     lines.extend(request.remarks.iter().map(|remark| format!("Remark: {}", remark.trim())));
     if let Some(by) = &request.by {
         lines.push(format!("Asked for by {by}"));

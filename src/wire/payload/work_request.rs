@@ -28,9 +28,9 @@ pub struct Data<'a> {
     downtime_ids: Vec<Uuid>,
     /// Of `downtime_id`, as of this record.
     downtime_revision: Option<u64>,
-    /// `path` and line.
+    /// As the CMMS says, else `path` and line.
     location: String,
-    /// `path`, line and machine.
+    /// Names of what the asset is a part of, and its own, as the CMMS says; else `path`, line and machine.
     equipment_path: String,
     /// At most 40 characters.
     title: &'a str,
@@ -112,8 +112,8 @@ struct ProblemData<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "WorkMeters")]
 struct Meters {
-    /// Hours of running.
-    run_hours: f64,
+    /// Hours of running; `null` where meters are off.
+    run_hours: Option<f64>,
     /// Raw cycles of the counter; `null` without one.
     cycles: Option<i64>,
 }
@@ -141,8 +141,8 @@ pub fn data<'a>(about: About<'a>, asked: &'a Asked) -> Data<'a> {
         downtime_id: downtime.map(|stop| stop.id),
         downtime_ids: request.stops.iter().filter(|stop| stop.downtime.is_some()).map(|stop| stop.id).collect(),
         downtime_revision: downtime.and_then(|stop| stop.downtime).map(|downtime| downtime.revision),
-        location: levels([about.line, None]),
-        equipment_path: levels([about.line, about.machine]),
+        location: asked.location.clone().unwrap_or_else(|| levels([about.line, None])),
+        equipment_path: asked.equipment_path.clone().unwrap_or_else(|| levels([about.line, about.machine])),
         title: &asked.title,
         description: &asked.description,
         work_type,
@@ -169,7 +169,10 @@ pub fn data<'a>(about: About<'a>, asked: &'a Asked) -> Data<'a> {
         lot: first.and_then(|stop| stop.lot.as_deref()),
         shift: first.map(|stop| stop.shift.as_str()),
         lost_parts: request.lost_parts(),
-        meters: Meters { run_hours: request.meters.run_ms as f64 / 3_600_000.0, cycles: request.meters.cycles },
+        meters: Meters {
+            run_hours: request.meters.run_ms.map(|ms| ms as f64 / 3_600_000.0),
+            cycles: request.meters.cycles,
+        },
         rule: request.rules.first().map(String::as_str),
         requested_by: request.by.as_deref(),
     }
