@@ -18,7 +18,7 @@ pub mod watch;
 pub mod work;
 
 use crate::{
-    books::Counting,
+    books::{Counting, history::touched},
     event::{
         Event, Stamp, Told,
         command::{Command, Refusal, Reply, Verdict, Wish},
@@ -135,6 +135,8 @@ pub struct Desk<'a> {
     /// So many of `told` the ledger of work has looked at.
     followed: usize,
     edges: Vec<Edge>,
+    /// By machine: since when what was told makes figures others, as far as statements were not looked at again since.
+    unreviewed: BTreeMap<String, Stamp>,
     meters: Meters,
     now: Stamp,
 }
@@ -156,8 +158,24 @@ impl Desk<'_> {
             command_id: self.command_id.clone(),
             event,
         };
+        self.mark_unreviewed(&told.event);
         self.known.apply(&told);
         self.told.push(told);
+    }
+
+    fn mark_unreviewed(&mut self, event: &Event) {
+        let Some(id) = event.machine() else { return };
+        let since = self.known.machines.get(id).map_or(Stamp::MAX, |machine| touched(&machine.book, event));
+        match self.unreviewed.get_mut(id) {
+            _ if since == Stamp::MAX => {}
+            Some(first) => *first = since.min(*first),
+            None => drop(self.unreviewed.insert(id.to_owned(), since)),
+        }
+    }
+
+    /// Since when what was told of a machine since the last time makes its figures others; `MAX`: nothing does.
+    fn take_unreviewed(&mut self, machine: &str) -> Stamp {
+        self.unreviewed.remove(machine).unwrap_or(Stamp::MAX)
     }
 
     /// An id for what the next event names first.
@@ -253,6 +271,7 @@ impl Shop {
             command_id: None,
             followed: 0,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
             meters: std::mem::take(&mut self.meters),
             now,
         };
@@ -357,6 +376,7 @@ impl Shop {
             is_mark_due: turn.is_mark_due,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
             meters: std::mem::take(&mut self.meters),
             now,
         };

@@ -5,8 +5,8 @@
 mod plant;
 
 use andon::{
-    books::{Book, history::cut, window},
-    event::{Event, Stamp, Told, command::Wish, shift, stop, window::Window},
+    books::{Book, Interval, Reading, book::Doubt, history::cut, window},
+    event::{Event, Stamp, Told, command::Wish, part::Counts, shift, stop, stop::Going, window::Window},
     io::journal::{
         Reader,
         history::{Depth, Stated},
@@ -136,6 +136,34 @@ fn every_hour_comes_out_of_pages(reader: &Reader, plant: &Plant, id: &str, book:
             joined.join(serde_json::from_str(&page.body).unwrap());
         }
         assert_eq!(window::window(&joined, from, to, &by), window::window(book, from, to, &by), "{id} {from} – {to}");
+    }
+}
+
+/// What was made before a darkness of days shows behind it; a page of the day in which it began has that too.
+#[test]
+fn a_page_that_ends_in_darkness_bounds_its_parts_as_the_whole_book_does() {
+    let at = |minutes: i64| BEGIN.plus(minutes * MINUTE_MS);
+    let interval = |minutes, going| Interval { from: at(minutes), going, stop: None };
+    let reading = |minutes, total| {
+        let counts = Counts { total, good: total, ..Counts::default() };
+        Reading { at: at(minutes), counts, doubt: Doubt::default() }
+    };
+    let book = Book {
+        intervals: vec![
+            interval(0, Going::Running),
+            interval(14 * 60, Going::Unknown),
+            interval(40 * 60, Going::Running),
+        ],
+        readings: vec![reading(0, 0), reading(13 * 60, 100), reading(14 * 60 + 5, 170), reading(41 * 60, 170)],
+        ..Book::default()
+    };
+    let page = cut(&book, BEGIN, BEGIN.plus(DAY_MS));
+    for minutes in [14 * 60 + 1, 14 * 60 + 5, 15 * 60, 23 * 60] {
+        let counts = |book: &Book| {
+            let (one, other) = book.readings_around(at(minutes));
+            (one.counts, other.counts)
+        };
+        assert_eq!(counts(&page), counts(&book), "{minutes} minutes");
     }
 }
 

@@ -483,7 +483,8 @@ pub fn cut(book: &Book, from: Stamp, to: Stamp) -> Book {
         None => book.readings.len(),
     };
     let mut readings = book.readings[first.min(end)..end].to_vec();
-    thin(&mut readings, from, to);
+    // In darkness the counts behind it are looked for behind the first look.
+    thin(&mut readings, from, light.map_or(to, |light| to.max(light.plus(1))));
 
     let end = book.stops.partition_point(|stop| stop.from < to);
     let first = book.stops[..end].iter().position(|stop| stop.ended_at.is_none_or(|ended| ended >= from));

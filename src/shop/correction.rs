@@ -3,7 +3,12 @@
 //! A correction never changes what the machine itself showed. It is decided on a page: the machine's book as far as it is
 //! remembered, or what was fetched of an older day. Every statement that it reaches into is told again.
 
-use super::{Desk, Known, known::Stated, rules::MachineRules, statement, stop, work};
+use super::{
+    Desk, Known,
+    known::{Machine, Stated},
+    rules::MachineRules,
+    statement, stop, work,
+};
 use crate::{
     books::{Book, Counting},
     event::{
@@ -26,6 +31,14 @@ pub struct Past {
     pub stated: BTreeMap<String, Stated>,
     /// The same of other machines that the command is about, by id.
     pub others: BTreeMap<String, Past>,
+}
+
+impl Past {
+    /// Where a command is decided: on what was fetched for it, else on what is remembered.
+    pub fn page(past: Option<&Past>, machine: &Machine) -> (Book, BTreeMap<String, Stated>) {
+        let (book, stated) = past.map_or((&machine.book, &machine.stated), |past| (&past.book, &past.stated));
+        (book.clone(), stated.clone())
+    }
 }
 
 /// The time that a command is about, on the timeline; a downtime that is no longer in memory bears its own in its id.
@@ -90,10 +103,7 @@ pub fn decide(
     let Some(machine) = desk.known.machines.get(&rules.id) else {
         return refuse("unknown_downtime", format!("nothing was ever seen of {}", rules.id));
     };
-    let (page, stated) = match past {
-        Some(past) => (past.book.clone(), past.stated.clone()),
-        None => (machine.book.clone(), machine.stated.clone()),
-    };
+    let (page, stated) = Past::page(past, machine);
     let mut correction = Correction { desk, rules, command, around, page };
     let (subject, touched) = match &command.wish {
         Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,

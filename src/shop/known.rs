@@ -208,7 +208,10 @@ impl Machine {
                 if let Some(moved) = &counted.moved {
                     self.moved = self.moved.plus(&moved.by);
                 }
-                self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
+                // What is told of the edge of an order may be of some looks ago.
+                if self.told.as_ref().is_none_or(|told| told.counts.total <= counted.counts.total) {
+                    self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
+                }
             }
             Event::Order(order) => {
                 self.order = match order.change {

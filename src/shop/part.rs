@@ -139,6 +139,10 @@ impl PartMark {
         (counts, moved): (&Counts, &Counts),
         raw: &Raw,
     ) {
+        // At the edge of an order what was counted before it is told once that is settled: then the mark may know more.
+        if counts.total < self.counts.total {
+            return;
+        }
         self.made += (counts.total - self.counts.total) / parts_per_cycle.max(1);
         self.counts = *counts;
         self.last_part = None;
@@ -470,10 +474,7 @@ impl Parts {
             let text = format!("nothing was ever counted at {}", rules.id);
             return Err(Refusal::new("nothing_counted", text));
         };
-        let (mut page, stated) = match past {
-            Some(past) => (past.book.clone(), past.stated.clone()),
-            None => (machine.book.clone(), machine.stated.clone()),
-        };
+        let (mut page, stated) = Past::page(past, machine);
         let at = command.at;
         let shift = rules.calendar.shift(at).unwrap_or_else(|| rules.calendar.day(at));
         let made = statement::measure_period(desk, rules, &page, self.counting(), &self.counts, &shift);
@@ -515,11 +516,35 @@ impl Parts {
         }
     }
 
+    /// Tells the counts of all parts that showed before an order began or ended there, which is over: as they were then.
+    pub fn tell_edge(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp, (counts, raw): (Counts, Raw)) {
+        let known = desk.known.machines.get(&rules.id);
+        let told_to = known.and_then(|machine| machine.counted_to).or(self.since);
+        // Of bounds that are not told yet nobody knows on which side of the edge they lie.
+        let is_exact = (self.fewer, self.more) == (0, Some(0));
+        if told_to.is_some_and(|told_to| told_to < at) && is_exact {
+            let now = std::mem::replace(&mut self.counts, counts);
+            self.tell_counts(desk, rules, (at, raw), Why::Edge, None);
+            self.counts = now;
+        }
+    }
+
     fn tell_moved(
         &mut self,
         desk: &mut Desk<'_>,
         rules: &MachineRules,
         to: Stamp,
+        why: Why,
+        moved: Option<part::Moved>,
+    ) {
+        self.tell_counts(desk, rules, (to, self.raw()), why, moved);
+    }
+
+    fn tell_counts(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        (to, raw): (Stamp, Raw),
         why: Why,
         moved: Option<part::Moved>,
     ) {
@@ -537,7 +562,7 @@ impl Parts {
             to,
             counts: self.counts,
             bounds: Some(bounds).filter(|bounds| Some(bounds.min) != bounds.max),
-            raw: self.raw(),
+            raw,
             order,
             why,
             moved,

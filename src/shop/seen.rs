@@ -20,7 +20,7 @@ use crate::{
         command::{Command, Refusal, Verdict, Wish},
         notice,
         part::{Counts, Raw, Why},
-        stop::{Class, CountsIn, Going},
+        stop::{Class, CountsIn, Fault, Going},
     },
     signal::{
         Reading, Value,
@@ -141,6 +141,8 @@ pub struct Seen {
     request_due: Option<Stamp>,
     /// The first fault of a stop that was external or changeover so far: it splits the stop once that is a downtime.
     later_fault: Option<(Stamp, i64)>,
+    /// Those after it.
+    later_others: Vec<i64>,
     /// What will split the open stop.
     parting: Option<Parting>,
     /// The next edge of an hour, a day or a slot of the calendar; `MIN` before the first turn.
@@ -186,6 +188,8 @@ pub struct SeenMark {
     pub unlisted: BTreeSet<String>,
     /// The first fault of a stop that was external or changeover so far.
     pub later_fault: Option<(Stamp, i64)>,
+    /// Those after it.
+    pub later_others: Vec<i64>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
     pub faults: (i64, i64),
     /// Faults that came while it was open whether the stop goes on, and when.
@@ -221,6 +225,7 @@ impl Seen {
             due: None,
             request_due: None,
             later_fault: None,
+            later_others: Vec::new(),
             parting: None,
             next_edge: Stamp::MIN,
             hours: Hours::Planned,
@@ -257,7 +262,7 @@ impl Seen {
         (self.mode, self.unmapped) = (mark.mode.clone(), mark.unmapped.clone());
         self.unlisted.clone_from(&mark.unlisted);
         (self.making, self.before_switch) = (mark.making.clone(), mark.before_switch.clone());
-        self.later_fault = mark.later_fault;
+        (self.later_fault, self.later_others) = (mark.later_fault, mark.later_others.clone());
         (self.fault, self.first_fault) = mark.faults;
         self.late_faults.clone_from(&mark.late_faults);
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
@@ -276,6 +281,7 @@ impl Seen {
             unmapped: self.unmapped.clone(),
             unlisted: self.unlisted.clone(),
             later_fault: self.later_fault,
+            later_others: self.later_others.clone(),
             last_good: self.last_good,
             parts: self.parts.mark(),
             watch: self.watch.mark(),
@@ -456,7 +462,7 @@ impl Seen {
             self.stated_to = end;
         }
         if self.final_at <= now {
-            self.review(desk, rules, Stamp::MAX);
+            self.review(desk, rules);
         }
         self.final_at = statement::final_at(desk, rules);
     }
@@ -492,8 +498,12 @@ impl Seen {
         let cycles = self.parts.cycles().to_vec();
         let switch = Switch { to: making.clone(), at: *since, counts, raw, cycles };
         self.switched = Some(making.clone());
+        let told = desk.told.len();
         order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
-        self.review(desk, rules, switch.at);
+        if desk.told.len() > told {
+            self.parts.tell_edge(desk, rules, switch.at, (switch.counts, switch.raw));
+        }
+        self.review(desk, rules);
         self.say_unlisted(desk, rules, &switch.to);
     }
 
@@ -510,10 +520,11 @@ impl Seen {
         desk.notice(Some(&rules.id), "product_unlisted", notice::Severity::Warning, text);
     }
 
-    /// Something was learned of what happened since `touched`: statements that it reaches into may be others.
-    fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, touched: Stamp) {
+    /// Something was told: statements that it reaches into may be others.
+    fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        let touched = desk.take_unreviewed(&rules.id);
         let is_open = self.final_at != Stamp::MAX;
-        if touched < self.stated_to || touched == Stamp::MAX || is_open {
+        if touched < self.stated_to || is_open {
             statement::review(desk, rules, self.parts.counting(), self.parts.counts(), touched);
             self.final_at = statement::final_at(desk, rules);
         }
@@ -702,7 +713,10 @@ impl Seen {
         }
         for (came, fault) in std::mem::take(&mut self.late_faults) {
             if stop::splits(desk, rules, fault) {
-                self.later_fault.get_or_insert((came, fault));
+                let (_, first) = *self.later_fault.get_or_insert((came, fault));
+                if first != fault && !self.later_others.contains(&fault) && self.later_others.len() < LATE_FAULTS {
+                    self.later_others.push(fault);
+                }
                 if rules.open_at_fault {
                     stop::open_downtime(desk, rules, &self.around(rules), at);
                 }
@@ -710,6 +724,7 @@ impl Seen {
                 stop::fault(desk, rules, &self.around(rules), fault, at);
             }
         }
+        self.review(desk, rules);
         self.refresh_due(desk, rules);
     }
 
@@ -773,7 +788,7 @@ impl Seen {
             }
             self.parts.lift();
             stop::edge(desk, rules, &self.around(rules), edge);
-            self.review(desk, rules, edge.at);
+            self.review(desk, rules);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -787,7 +802,7 @@ impl Seen {
             stop::open_downtime(desk, rules, &self.around(rules), due);
             self.due = None;
             self.settle_requests(desk, rules);
-            self.review(desk, rules, due);
+            self.review(desk, rules);
         }
     }
 
@@ -816,10 +831,12 @@ impl Seen {
             && self.holds_until(rules, &parting, until)
         {
             self.parting = None;
+            stop::split(desk, rules, &self.around(rules), parting, until);
             if let Cause::Fault(_) = parting.cause {
                 self.later_fault = None;
+                self.later_others.clear();
             }
-            stop::split(desk, rules, &self.around(rules), parting, until);
+            self.review(desk, rules);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -844,6 +861,7 @@ impl Seen {
         let (current, open) = (machine.current, machine.book.open_stop());
         let (Some(current), Some(open)) = (current, open) else {
             self.later_fault = None;
+            self.later_others.clear();
             return;
         };
         if current.going != Going::Still {
@@ -891,6 +909,7 @@ impl Seen {
             fault: self.fault,
             first_fault: self.first_fault,
             is_without_order: self.is_without_order(rules),
+            later_fault: self.later_fault.map(|(_, code)| Fault { code, others: self.later_others.clone() }),
             signal: self.mode.settled().map(|(class, _)| *class),
             parts_in_gap: self.parts_in_gap,
             counts: *self.parts.counts(),

@@ -1583,3 +1583,4 @@ proptest! {
 }
 
 mod cycle;
+mod learned;
