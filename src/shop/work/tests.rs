@@ -398,6 +398,7 @@ fn meters_ask_at_each_multiple_and_once_while_nobody_answers() {
         is_mark_due: false,
         command_id: None,
         followed: 0,
+        unreviewed: std::collections::BTreeMap::new(),
         edges: Vec::new(),
         meters: meter::Meters::default(),
         now: START,
@@ -418,7 +419,7 @@ fn meters_ask_at_each_multiple_and_once_while_nobody_answers() {
 
 #[test]
 fn a_meter_that_is_read_asks_for_service_and_a_request_bears_it() {
-    let chart = format!("run   {}\ntotal 0{}", "█".repeat(45), "1".repeat(44));
+    let chart = format!("run   {}\ntotal 0{}", "█".repeat(55), "1".repeat(54));
     let service = WorkRule { name: "service".to_owned(), cycles: Some(20), priority: 4, ..WorkRule::default() };
     let mut strip = Strip::new(press(), &chart);
     let rules = Rules { meter_every_ms: Some(10_000), ..plant(vec![service], vec![press()]) };
