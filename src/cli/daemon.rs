@@ -19,7 +19,7 @@ pub(super) fn run(plan: Plan, record: Option<PathBuf>, clock_speed: u32) -> Resu
     let settings = settings(plan, record, clock_speed);
     runtime()?.block_on(async {
         let stop = stop_signal().map_err(|error| Failure::new(Exit::Unavailable, &error))?;
-        gateway::run(settings, Notify::from_env(), stop).await.map_err(|error| failure(&error))
+        Box::pin(gateway::run(settings, Notify::from_env(), stop)).await.map_err(|error| failure(&error))
     })
 }
 
