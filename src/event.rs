@@ -17,6 +17,7 @@ pub mod stamp;
 pub mod stop;
 pub mod wall;
 pub mod window;
+pub mod work;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub enum Event {
     Part(part::Event),
     /// An order began or ended at a machine.
     Order(Box<order::Event>),
+    /// Maintenance was asked for, or answered.
+    Work(work::Event),
     /// An asset became another in the register of the CMMS.
     Asset(Box<asset::Event>),
     /// A meter was read.
@@ -53,6 +56,8 @@ impl Event {
             Event::Stop(stop::Event::Downtime(_)) => "downtime",
             Event::Part(_) => "production",
             Event::Order(_) => "order",
+            Event::Work(work::Event::Request(_)) => "work-request",
+            Event::Work(work::Event::Order(_)) => "work-order",
             Event::Asset(_) => "asset",
             Event::Meter(_) => "meter",
             Event::Shift(_) => "shift",
@@ -66,6 +71,7 @@ impl Event {
             Event::Stop(event) => event.time(),
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
+            Event::Work(event) => event.time(),
             Event::Asset(asset) => asset.at,
             Event::Meter(read) => read.at,
             Event::Shift(shift) => shift.at,
@@ -88,6 +94,7 @@ impl Event {
             Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
+            Event::Work(event) => Some(event.machine()),
             Event::Asset(_) => None,
             Event::Meter(read) => (!read.is_gone).then_some(&read.machine),
             Event::Shift(shift) => Some(&shift.machine),

@@ -15,6 +15,7 @@ pub mod seen;
 pub mod statement;
 pub mod stop;
 pub mod watch;
+pub mod work;
 
 use crate::{
     books::{Counting, history::touched},
@@ -131,6 +132,8 @@ pub struct Desk<'a> {
     is_mark_due: bool,
     /// What everything that is told follows from, where somebody asked.
     command_id: Option<String>,
+    /// So many of `told` the ledger of work has looked at.
+    followed: usize,
     edges: Vec<Edge>,
     /// By machine: since when what was told makes figures others, as far as statements were not looked at again since.
     unreviewed: BTreeMap<String, Stamp>,
@@ -266,6 +269,7 @@ impl Shop {
             told: Vec::new(),
             is_mark_due: false,
             command_id: None,
+            followed: 0,
             edges: std::mem::take(&mut self.edges),
             unreviewed: BTreeMap::new(),
             meters: std::mem::take(&mut self.meters),
@@ -295,11 +299,13 @@ impl Shop {
                 look(&mut desk, &mut self.seen, &self.uses, &mut self.touched, observation, now, true);
                 for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
                     seen.close(&mut desk, rules, now);
+                    work::follow(&mut desk);
                 }
             }
             Input::Begin => {
                 for (seen, rules) in self.seen.iter_mut().zip(&desk.rules.machines) {
                     seen.begin(&mut desk, rules, now);
+                    work::follow(&mut desk);
                 }
             }
             Input::Notice(notice) => desk.tell(Event::Notice(notice.clone())),
@@ -311,9 +317,24 @@ impl Shop {
                 let from = desk.told.len();
                 let verdict = match (machine, index.flatten()) {
                     (_, Some(index)) => {
-                        let verdict = self.seen[index].command(&mut desk, &rules.machines[index], command, past);
-                        if let Some(past) = past {
-                            meter::correct(&mut desk, &rules.machines[index], &past.book, from);
+                        let machine = &rules.machines[index];
+                        let verdict = match &command.wish {
+                            Wish::WorkOrder(report) => {
+                                work::order::report(&mut desk, &self.seen, machine, (report, command), past)
+                            }
+                            Wish::WorkRequest(call) => work::call(&mut desk, machine, call, command, past),
+                            _ => {
+                                let verdict = self.seen[index].command(&mut desk, machine, command, past);
+                                if let Some(past) = past {
+                                    meter::correct(&mut desk, machine, &past.book, from);
+                                }
+                                verdict
+                            }
+                        };
+                        work::follow(&mut desk);
+                        for (seen, rules) in self.seen.iter_mut().zip(&rules.machines) {
+                            seen.settle(&desk, rules);
+                            self.next_wake = self.next_wake.min(seen.next_wake(rules));
                         }
                         verdict
                     }
@@ -337,6 +358,7 @@ impl Shop {
             Input::Tick => {}
         }
         meter::tell_due(&mut desk, &self.seen);
+        work::follow(&mut desk);
         self.edges = desk.edges;
         self.meters = desk.meters;
         let turn = Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due };
@@ -349,6 +371,7 @@ impl Shop {
         let mut desk = Desk {
             rules: &self.rules,
             known: &mut self.known,
+            followed: turn.told.len(),
             told: turn.told,
             is_mark_due: turn.is_mark_due,
             command_id: None,
@@ -359,6 +382,7 @@ impl Shop {
         };
         for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {
             seen.set_clock(&mut desk, rules, now);
+            work::follow(&mut desk);
             self.next_wake = self.next_wake.min(seen.next_wake(rules));
         }
         desk.meters.set_clock(&self.rules, &desk.known.wall, now);
@@ -380,6 +404,13 @@ impl Shop {
         let rules = self.rules.machines.iter().find(|rules| rules.id == machine)?;
         let command = command.on(&self.known.wall, now);
         correction::concerns(&self.known, rules, &command, now)
+    }
+
+    /// Other machines that a command concerns too, with the time.
+    pub fn concerns_elsewhere(&self, machine: &str, command: &Command) -> Vec<(String, (Stamp, Stamp))> {
+        let Wish::WorkOrder(report) = &command.wish else { return Vec::new() };
+        let others = self.rules.machines.iter().map(|rules| &rules.id).filter(|id| *id != machine);
+        others.filter_map(|id| Some((id.clone(), work::order::concerns(&self.known, id, report)?))).collect()
     }
 
     /// When the next tick is due.
@@ -470,15 +501,19 @@ fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
             desk.now = edge;
             meter::edge(desk, edge);
             meter::tell_due(desk, seen);
+            work::follow(desk);
             continue;
         }
         desk.now = due.min(now);
         if due > now {
             return due.min(edge);
         }
+        let before = desk.told.len();
         seen[index].tick(desk, &rules.machines[index], due);
         desk.meters.follow(index, seen[index].live(due));
+        settle(desk, &mut seen[index], &rules.machines[index], before);
         meter::tell_due(desk, seen);
+        work::follow(desk);
         wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
@@ -504,11 +539,21 @@ fn look(
     let mut next_wake = Stamp::MAX;
     for index in touched.drain(..) {
         let rules = &desk.rules.machines[index];
+        let before = desk.told.len();
         seen[index].see(desk, rules, now, is_last);
         desk.meters.follow(index, seen[index].live(now));
+        settle(desk, &mut seen[index], rules, before);
         next_wake = next_wake.min(seen[index].next_wake(rules));
     }
     next_wake
+}
+
+/// The ledgers that follow what was told of a machine, if anything was.
+fn settle(desk: &mut Desk<'_>, seen: &mut Seen, rules: &MachineRules, before: usize) {
+    if desk.told.len() > before {
+        work::follow(desk);
+        seen.settle_requests(desk, rules);
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,22 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
         last.is_some_and(|last| last["data"]["duration_ms"] == old.duration_ms && last["correlationid"] == "take back")
     });
     verify();
+
+    // The work order of last week's breakdown is closed today.
+    let repaired = json!({
+        "command_id": "repaired", "by": "mes", "downtime_ids": [id], "work_order": "WO-7", "status": "closed",
+        "actual_start": at(old.from.plus(MINUTE_MS)), "actual_finish": at(old.from.plus(6 * MINUTE_MS)), "cause": "wear",
+    });
+    publish(&broker, &format!("{MACHINE}/command/work-order"), repaired.to_string().as_bytes(), &[]);
+    let repaired = answer(&ear, "repaired");
+    assert_eq!(repaired["result"], "accepted", "{repaired}");
+    let borne = ear.until_event("downtime.amended", |event| event["correlationid"] == "repaired");
+    let link = json!({ "request_id": null, "work_order": "WO-7", "status": "closed", "cause": "wear", "remedy": null });
+    assert_eq!(borne["data"]["work"], json!([link]));
+    assert_eq!(borne["data"]["duration_ms"], old.duration_ms);
+    let restated = ear.until_event("shift.stated", |event| event["correlationid"] == "repaired");
+    assert_eq!((&restated["data"]["repairs"], &restated["data"]["repair_ms"]), (&json!(1), &json!(5 * MINUTE_MS)));
+    verify();
     let beyond = ask(
         "beyond",
         json!({ "started_at": "2020-01-01T00:00:00Z", "ended_at": "2020-01-01T01:00:00Z", "code": "jam" }),

@@ -155,7 +155,7 @@ impl Book {
                 let now = (order.change == order::Change::Started).then(|| order.order.clone());
                 self.assign(order.at, now);
             }
-            Event::Asset(_) | Event::Meter(_) | Event::Shift(_) | Event::Notice(_) => {}
+            Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => {}
         }
     }
 

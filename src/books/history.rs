@@ -408,6 +408,7 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Stop(stop::Event::Downtime(_))
         | Event::Asset(_)
         | Event::Meter(_)
+        | Event::Work(_)
         | Event::Shift(_)
         | Event::Notice(_) => None,
     }
@@ -434,7 +435,7 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
             counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
         }
         Event::Order(order) => order.at,
-        Event::Asset(_) | Event::Meter(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
+        Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
 

@@ -17,6 +17,9 @@ use crate::event::{
     window::{IdealSource, Kpi, Loss, Made, Share, Window},
 };
 
+/// The flag of figures that leave a time of the CMMS out: it lies before what it follows.
+pub const CLOCK_SKEW: &str = "clock_skew";
+
 /// What a window is measured by.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure<'a> {
@@ -138,6 +141,10 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Window>, convention: Conven
         all.failures += one.failures;
         all.restorations += one.restorations;
         all.restoration_ms += one.restoration_ms;
+        all.repairs += one.repairs;
+        all.repair_ms += one.repair_ms;
+        all.responses += one.responses;
+        all.response_ms += one.response_ms;
         one.flags.iter().for_each(|word| flag(all, word));
         for loss in &one.losses {
             let sum = enter_loss(all, loss.reason.as_deref(), loss.class, loss.counts_in);
@@ -266,7 +273,37 @@ impl Sums<'_> {
             window.restorations += i64::from(!is_counted);
             window.restoration_ms += stop.duration_ms;
         }
+        for times in stop.work.iter().filter(|_| !stop.is_void()).filter_map(|link| link.times) {
+            if inside(stop.started_at)
+                && let Some(at) = times.in_progress_at
+            {
+                let ms = at.since(stop.started_at);
+                let (responses, response_ms) = (&mut window.responses, &mut window.response_ms);
+                let is_skewed = !enter_time(responses, response_ms, ms);
+                if is_skewed {
+                    flag(window, CLOCK_SKEW);
+                }
+            }
+            if stop.ended_at.is_some_and(inside)
+                && let (Some(start), Some(finish)) = (times.actual_start, times.actual_finish)
+            {
+                let (repairs, repair_ms) = (&mut window.repairs, &mut window.repair_ms);
+                let is_skewed = !enter_time(repairs, repair_ms, finish.since(start));
+                if is_skewed {
+                    flag(window, CLOCK_SKEW);
+                }
+            }
+        }
     }
+}
+
+/// A time of the CMMS; one below zero is left out, for clocks differ.
+fn enter_time(times: &mut i64, sum_ms: &mut i64, ms: i64) -> bool {
+    if ms >= 0 {
+        *times += 1;
+        *sum_ms += ms;
+    }
+    ms >= 0
 }
 
 fn is_failure(stop: &Stop) -> bool {
@@ -370,6 +407,8 @@ pub fn judge(window: &mut Window, convention: Convention) {
         coverage: ratio(window.planned_ms, window.planned_ms + unknown_ms),
         mtbf_ms: (window.failures > 0).then(|| window.time_in(State::Running) / window.failures.max(1)),
         mttr_restoration_ms: (window.restorations > 0).then(|| window.restoration_ms / window.restorations.max(1)),
+        mttr_repair_ms: (window.repairs > 0).then(|| window.repair_ms / window.repairs.max(1)),
+        response_ms: (window.responses > 0).then(|| window.response_ms / window.responses.max(1)),
         ..Kpi::default()
     };
     let is = |window: &Window, word: &str| window.flags.iter().any(|known| known == word);

@@ -3,7 +3,9 @@
 use super::{
     NamedPoint, Plan,
     fault::{Fault, Severity, Sources, nearest},
-    mirror::{self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Points, Product, Reason, Serial},
+    mirror::{
+        self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Persons, Plc, PointSpec, Points, Product, Reason, Serial,
+    },
     word::{Millis, Rate, Silence},
 };
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
     io::{self, plc::Channel},
     shop::rules::{
         Counter, Counters, LineRule, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule,
+        WorkRule, WorkRules,
     },
     signal::{
         Point, PointIx,
@@ -59,6 +62,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
     reader.machine_lines(mirror);
     reader.oee(&mirror.oee);
+    reader.work_requests(mirror);
     reader.meter_every(&mirror.meter_every);
     reader.not_yet(mirror);
     if reader.faults.iter().any(|fault| fault.severity == Severity::Fault) {
@@ -76,6 +80,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         reasons,
         machines,
         lines: lines(&mirror.line),
+        work: work(mirror),
     };
     let data_dir = gateway.data_dir.value.clone();
     let (permits, consumers) = (permits(mirror), consumers(&mirror.consumer));
@@ -948,6 +953,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn reasons_known(&mut self, codes: &[At<String>], mirror: &Mirror) {
+        let known: Vec<&str> =
+            mirror.reason.iter().filter_map(|reason| reason.code.as_ref()).map(|code| code.as_str()).collect();
+        if known.len() < mirror.reason.len() {
+            return; // one without a usable code may be meant
+        }
+        for code in codes.iter().filter(|code| !known.contains(&code.as_str())) {
+            let hint = match nearest(code, known.iter().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if known.is_empty() => "there is no [[reason]]".to_owned(),
+                None => format!("there are: {}", join(known.iter().copied())),
+            };
+            self.fault("unknown-reason", &code.span, format!("unknown reason `{}`", code.value), hint);
+        }
+    }
+
     fn mqtt(&mut self, mqtt: &Mqtt, client_id: String) -> io::mqtt::Settings {
         if mqtt.brokers.is_empty() && !mqtt.cut {
             let hint = "name one, like \"mqtt://127.0.0.1:1883\"".to_owned();
@@ -1034,31 +1055,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What this release does not act on is still held to account, so that the next one may.
-    fn not_yet(&mut self, mirror: &'a Mirror) {
-        self.unique(
-            "id",
-            "consumer",
-            mirror.consumer.iter().filter_map(|c| c.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
-        );
-        self.unique(
-            "code",
-            "product",
-            mirror.product.iter().filter_map(|p| p.code.as_ref()).map(|code| (code.as_str(), &code.span)),
-        );
+    /// Rules that never fire, or name what there is not.
+    fn work_requests(&mut self, mirror: &'a Mirror) {
         self.unique(
             "name",
             "work request",
             mirror.work_request.iter().filter_map(|w| w.name.as_ref()).map(|name| (name.as_str(), &name.span)),
         );
-        for consumer in &mirror.consumer {
-            self.machines_known(&consumer.machines, mirror);
-        }
-        for product in &mirror.product {
-            self.ideal(&product.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &product.ideal_rate);
-        }
         for rule in mirror.work_request.iter().filter(|rule| !rule.cut) {
             let name = rule.name.as_ref().map_or(&rule.span, |name| &name.span);
+            self.machines_known(&rule.machines, mirror);
+            self.reasons_known(&rule.reasons, mirror);
+            for fault in rule.faults.iter().filter(|fault| ***fault == 0) {
+                let what = "fault 0 is no fault".to_owned();
+                self.fault("out-of-range", &fault.span, what, "take it away".to_owned());
+            }
             match (&rule.times, &rule.within) {
                 (Some(times), None) => {
                     self.fault(
@@ -1082,6 +1093,26 @@ impl<'a> Reader<'a> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What this release does not act on is still held to account, so that the next one may.
+    fn not_yet(&mut self, mirror: &'a Mirror) {
+        self.unique(
+            "id",
+            "consumer",
+            mirror.consumer.iter().filter_map(|c| c.id.as_ref()).map(|id| (id.0.as_str(), &id.span)),
+        );
+        self.unique(
+            "code",
+            "product",
+            mirror.product.iter().filter_map(|p| p.code.as_ref()).map(|code| (code.as_str(), &code.span)),
+        );
+        for consumer in &mirror.consumer {
+            self.machines_known(&consumer.machines, mirror);
+        }
+        for product in &mirror.product {
+            self.ideal(&product.ideal_cycle.as_ref().map(|c| (c.0, &c.span)), &product.ideal_rate);
         }
     }
 }
@@ -1124,6 +1155,33 @@ fn lines(lines: &[mirror::Line]) -> Vec<LineRule> {
         Some(LineRule { id: line.id.as_ref()?.0.clone(), bottleneck })
     };
     lines.iter().filter_map(rule).collect()
+}
+
+fn work(mirror: &Mirror) -> WorkRules {
+    let rule = |rule: &At<mirror::WorkRequest>| {
+        let texts = |texts: &[At<String>]| texts.iter().map(|text| text.value.clone()).collect();
+        Some(WorkRule {
+            name: rule.name.as_ref()?.value.clone(),
+            class: rule.class.as_ref().map(|class| **class),
+            reasons: texts(&rule.reasons),
+            faults: rule.faults.iter().map(|fault| **fault).collect(),
+            machines: texts(&rule.machines),
+            after_ms: rule.after.as_ref().map(|after| after.0),
+            times: rule.times.as_ref().and_then(|times| usize::try_from(**times).ok()),
+            within_ms: rule.within.as_ref().map_or(0, |within| within.0),
+            run_hours: rule.run_hours.as_ref().map(|hours| **hours),
+            cycles: rule.cycles.as_ref().map(|cycles| **cycles),
+            priority: *rule.priority,
+        })
+    };
+    let words =
+        mirror.priority_map.as_ref().map(|words| words.iter().map(|word| word.value.clone()).collect::<Vec<_>>());
+    WorkRules {
+        requests: mirror.work_request.iter().filter_map(rule).collect(),
+        reopen_after_ms: mirror.reopen_after.0,
+        priority_map: words.and_then(|words| words.try_into().ok()),
+        names_persons: *mirror.privacy.operator == Persons::Id,
+    }
 }
 
 fn products(products: &[Product]) -> Vec<ProductRule> {

@@ -113,9 +113,11 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = "1h"))]
     pub(super) meter_every: At<Silence>,
     /// Running time after which an unanswered work request no longer holds back the next one.
-    #[allow(dead_code, reason = "read, not yet acted on")]
-    #[schemars(extend("default" = "8h", "x-later" = "no work requests are raised yet"))]
+    #[schemars(extend("default" = "8h"))]
     pub(super) reopen_after: At<Millis>,
+    /// What the CMMS calls priorities 1 to 4; in work requests beside the number.
+    #[schemars(length(min = 4, max = 4), extend("examples" = [["1-very high", "2-high", "3-medium", "4-low"]]))]
+    pub(super) priority_map: Option<At<Vec<At<String>>>>,
     /// This gateway.
     pub(super) gateway: Gateway,
     /// The brokers that it publishes to.
@@ -128,7 +130,6 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = {}))]
     pub(super) corrections: Corrections,
     /// What may leave the gateway.
-    #[allow(dead_code, reason = "read, not yet acted on")]
     #[schemars(extend("default" = {}))]
     pub(super) privacy: Privacy,
     /// Who may send commands.
@@ -162,7 +163,7 @@ pub(super) struct Mirror {
     #[schemars(extend("default" = []))]
     pub(super) reason: Vec<Reason>,
     /// Rules that ask for maintenance.
-    #[schemars(extend("default" = [], "x-later" = "no work requests are raised yet"))]
+    #[schemars(extend("default" = []))]
     pub(super) work_request: Vec<At<WorkRequest>>,
     /// Systems that report what they hold.
     #[schemars(extend("default" = []))]
@@ -260,16 +261,15 @@ pub(super) struct Corrections {
 
 /// What may leave the gateway.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct Privacy {
-    /// Whether ids of persons do.
-    #[schemars(extend("default" = "off", "x-later" = "nobody can log on yet"))]
-    operator: At<Persons>,
+    /// Whether ids of persons do; those that may not stand in no record.
+    #[schemars(extend("default" = "off"))]
+    pub(super) operator: At<Persons>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-enum Persons {
+pub(super) enum Persons {
     Id,
     Off,
 }
@@ -780,19 +780,27 @@ pub(super) struct Reason {
     pub(super) machines: Vec<At<String>>,
 }
 
-/// A rule that asks for maintenance.
+/// A rule that asks for maintenance; each of its limits alone makes it fire.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code, reason = "read, not yet acted on")]
 pub(super) struct WorkRequest {
     /// Its name.
     #[schemars(required, length(min = 1), extend("examples" = ["long failure"]))]
     pub(super) name: Option<At<String>>,
-    /// Class of the stops that it looks at; all when left out.
-    class: Option<At<Class>>,
+    /// Class of the stops that it looks at; all but planned ones when left out.
+    pub(super) class: Option<At<Class>>,
+    /// Reasons that it looks at; neither these nor `faults`: all.
+    #[schemars(extend("default" = []))]
+    pub(super) reasons: Vec<At<String>>,
+    /// Fault codes of the PLC that it looks at; never 0.
+    #[schemars(extend("default" = []))]
+    pub(super) faults: Vec<At<i64>>,
+    /// Machines that it looks at; none: all.
+    #[schemars(extend("default" = []))]
+    pub(super) machines: Vec<At<String>>,
     /// A downtime of at least this long.
     pub(super) after: Option<At<Millis>>,
-    /// So many stops …
-    #[schemars(range(min = 1))]
+    /// So many stops for one problem, short ones that bear it too …
+    #[schemars(range(min = 1, max = 100))]
     pub(super) times: Option<At<i64>>,
     /// … within this time.
     pub(super) within: Option<At<Millis>>,
@@ -804,7 +812,7 @@ pub(super) struct WorkRequest {
     pub(super) cycles: Option<At<i64>>,
     /// 1 highest … 4.
     #[schemars(range(min = 1, max = 4), extend("default" = 2))]
-    priority: At<u8>,
+    pub(super) priority: At<u8>,
     /// A key of this table was faulty and has been cut out: what is absent is not missing.
     #[serde(rename = "(cut)", default)]
     #[schemars(skip)]

@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall, asset};
+use super::{Stamp, Wall, asset, work};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -41,6 +41,8 @@ pub enum Wish {
         code: Option<String>,
         /// The reason of the second; unchanged where nothing is said.
         code_after: Option<String>,
+        /// The part that work requests and orders go with; the one of class failure where nothing is said.
+        work_to: Option<Side>,
     },
     /// One downtime of two that were split: the later one is void.
     Merge {
@@ -65,6 +67,10 @@ pub enum Wish {
         /// What they are.
         kind: Scrap,
     },
+    /// What became of a work request.
+    WorkOrder(Box<work::Report>),
+    /// Maintenance, please.
+    WorkRequest(work::Call),
     /// The CMMS tells of its assets.
     Asset(asset::Wish),
     /// Events that a consumer lacks, once more.
@@ -76,6 +82,16 @@ pub enum Wish {
         /// The last `topicsequence` held, by topic key.
         after: BTreeMap<String, u64>,
     },
+}
+
+/// A part of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The earlier one.
+    First,
+    /// The later one.
+    Second,
 }
 
 /// What becomes of parts that were counted as good.
@@ -94,10 +110,16 @@ impl Command {
     pub fn on(&self, wall: &Wall, now: Stamp) -> Command {
         let instant = |shown| wall.instant(shown, now);
         let wish = match self.wish.clone() {
-            Wish::Split { downtime_id, at, code, code_after } => {
-                Wish::Split { downtime_id, at: instant(at), code, code_after }
+            Wish::Split { downtime_id, at, code, code_after, work_to } => {
+                Wish::Split { downtime_id, at: instant(at), code, code_after, work_to }
             }
             Wish::Claim { from, to, code } => Wish::Claim { from: instant(from), to: instant(to), code },
+            Wish::WorkOrder(mut report) => {
+                for at in [&mut report.words.actual_start, &mut report.words.actual_finish].into_iter().flatten() {
+                    *at = instant(*at);
+                }
+                Wish::WorkOrder(report)
+            }
             wish => wish,
         };
         Command { at: instant(self.at), wish, ..self.clone() }
@@ -110,6 +132,8 @@ impl Wish {
         match self {
             Wish::Reason { .. } | Wish::Split { .. } | Wish::Merge { .. } | Wish::Claim { .. } => "reason",
             Wish::Scrap { .. } => "scrap",
+            Wish::WorkOrder(_) => "work-order",
+            Wish::WorkRequest(_) => "work-request",
             Wish::Asset(_) => "asset",
             Wish::Replay { .. } => "replay",
         }

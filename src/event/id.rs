@@ -13,6 +13,10 @@ pub enum Role {
     Stop,
     /// A downtime that a split made.
     Downtime,
+    /// A work request.
+    Request,
+    /// A work order of which the CMMS tells.
+    WorkOrder,
 }
 
 /// Mints the id: 48 bits of `time`, the rest a hash of gateway, epoch, sequence and role.
@@ -26,6 +30,8 @@ pub fn mint(gateway: &str, epoch: u32, sequence: u64, role: Role, time: Stamp) -
         Role::Event => b"event".as_slice(),
         Role::Stop => b"stop",
         Role::Downtime => b"downtime",
+        Role::Request => b"request",
+        Role::WorkOrder => b"work-order",
     });
     let digest = hash.finalize();
     let mut random = [0; 10];

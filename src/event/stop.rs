@@ -1,6 +1,6 @@
 //! The words of the stop ledger: states, stops and downtimes.
 
-use super::{Stamp, part};
+use super::{Stamp, part, work};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -165,6 +165,9 @@ pub struct Split {
     pub downtime_id: Uuid,
     /// The downtime that it was cut from.
     pub from: Uuid,
+    /// Work requests and orders about that one are about this one now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_work: bool,
 }
 
 /// What the house itself concludes of a stop that nothing else names.
@@ -243,6 +246,9 @@ pub struct Stop {
     /// Words about the record, `start_not_seen`.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// Work orders about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<work::Link>,
 }
 
 impl Stop {

@@ -48,6 +48,18 @@ pub struct Window {
     pub restorations: i64,
     /// Their whole durations.
     pub restoration_ms: i64,
+    /// Work orders with both stamps whose first downtime ended here.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repairs: i64,
+    /// Σ (actual finish − actual start) of these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repair_ms: i64,
+    /// Work orders that somebody was at, whose first downtime began here.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub responses: i64,
+    /// Σ (first moment of work − `started_at`) of these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub response_ms: i64,
     /// How long single cycles took, where the counter is looked at often enough to tell.
     #[serde(skip_serializing_if = "Cycles::is_empty")]
     pub cycles: Cycles,
@@ -131,6 +143,12 @@ pub struct Kpi {
     pub mtbf_ms: Option<i64>,
     /// Whole durations of failures ended here / their number (IEC 60050, ISO 22400).
     pub mttr_restoration_ms: Option<i64>,
+    /// Σ (actual finish − actual start) / work orders with both stamps (ISO 14224).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mttr_repair_ms: Option<i64>,
+    /// Σ (first moment of work − start of the downtime) / work orders that somebody was at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<i64>,
 }
 
 /// One line of the loss table.
@@ -248,6 +266,11 @@ impl Window {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(sum: &i64) -> bool {
+    *sum == 0
+}
+
 impl Default for Window {
     fn default() -> Window {
         Window {
@@ -267,6 +290,10 @@ impl Default for Window {
             failures: 0,
             restorations: 0,
             restoration_ms: 0,
+            repairs: 0,
+            repair_ms: 0,
+            responses: 0,
+            response_ms: 0,
             cycles: Cycles::default(),
             kpi: Kpi::default(),
             flags: Vec::new(),

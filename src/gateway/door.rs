@@ -121,7 +121,8 @@ struct Guest {
 /// What was found of a command.
 pub(super) struct Found {
     answer: Option<(i64, String)>,
-    fetched: Option<Fetched>,
+    /// By machine.
+    fetched: BTreeMap<String, Fetched>,
 }
 
 impl Door {
@@ -199,12 +200,14 @@ impl Gateway {
     fn look_up(&mut self, guest: Guest, command: Command, expires_at: Option<Stamp>) {
         let now = self.clock.now();
         let machine = guest.machine.as_deref();
-        let rules = self.shop.rules().machines.iter().find(|rules| Some(rules.id.as_str()) == machine);
-        let missing = rules.and_then(|rules| {
-            let (from, to) = self.shop.concerns(&rules.id, &command, now)?;
-            let since = self.archive.since(&rules.id).max(self.shop.known().machines.get(&rules.id)?.book.since);
+        let own = machine.and_then(|id| Some((id.to_owned(), self.shop.concerns(id, &command, now)?)));
+        let others = machine.into_iter().flat_map(|id| self.shop.concerns_elsewhere(id, &command));
+        let missing = own.into_iter().chain(others).filter_map(|(id, (from, to))| {
+            let rules = self.shop.rules().machines.iter().find(|rules| rules.id == id)?;
+            let since = self.archive.since(&id).max(self.shop.known().machines.get(&id)?.book.since);
             (from < since).then(|| (rules.clone(), (from, to.min(since))))
         });
+        let missing: Vec<_> = missing.collect();
         let (data_dir, by) = (self.door.data_dir.clone(), command.by.clone());
         let command_id = command.command_id.clone();
         let found = spawn_blocking(move || find(&data_dir, (&by, &command_id), missing));
@@ -234,18 +237,18 @@ impl Gateway {
         if let Err(refusal) = self.door.permits.check_times(&command, expires_at, self.names.wall.of(now)) {
             return self.refuse(guest, refusal);
         }
-        if found.fetched.as_ref().is_some_and(|fetched| fetched.days.len() > DAYS) {
+        if found.fetched.values().map(|fetched| fetched.days.len()).sum::<usize>() > DAYS {
             let text = format!("it is about more than {DAYS} days");
             return self.refuse(guest, Refusal::new("too_many_days", text));
         }
-        if found.fetched.is_some() && !self.archive.is_complete() {
+        if !found.fetched.is_empty() && !self.archive.is_complete() {
             let text = "the history of days that are over is still being made, send it again later".to_owned();
             return self.refuse(guest, Refusal::new("try_again", text));
         }
         self.carry_out(guest, &command, found.fetched, now);
     }
 
-    fn carry_out(&mut self, guest: Guest, command: &Command, fetched: Option<Fetched>, now: Stamp) {
+    fn carry_out(&mut self, guest: Guest, command: &Command, mut fetched: BTreeMap<String, Fetched>, now: Stamp) {
         let mut envelope = Envelope::default();
         self.watch_clock(now, &mut envelope);
         let machine = guest.machine.as_deref();
@@ -266,12 +269,14 @@ impl Gateway {
                 }
             };
         }
-        let Fetched { past, days } = fetched.unwrap_or_default();
-        let past = machine.and_then(|machine| self.shop.misses(machine, command, now)).map(|_| &past);
+        let days = fetched.iter_mut().map(|(id, fetched)| (id.clone(), std::mem::take(&mut fetched.days)));
+        let days: Vec<_> = days.collect();
+        let mut past = machine.and_then(|id| fetched.remove(id)).unwrap_or_default().past;
+        past.others = fetched.into_iter().map(|(id, fetched)| (id, fetched.past)).collect();
+        let is_missed = machine.is_some_and(|machine| self.shop.misses(machine, command, now).is_some());
+        let past = (is_missed || !past.others.is_empty()).then_some(&past);
         let turn = self.shop.turn(Input::Command { machine, command, past }, now);
-        if let Some(machine) = machine {
-            self.archive.fetch(machine, days);
-        }
+        days.into_iter().for_each(|(id, days)| self.archive.fetch(&id, days));
         self.pictures.changed(&self.shop, &self.names, &turn.told, now, &mut envelope);
         let told = turn.told.len();
         self.enclose(turn.told, &mut envelope);
@@ -379,13 +384,14 @@ pub(super) fn recall(data_dir: &Path, lists: &mut Lists) -> Result<(), journal::
 fn find(
     data_dir: &Path,
     (by, command_id): (&str, &str),
-    missing: Option<(MachineRules, (Stamp, Stamp))>,
+    missing: Vec<(MachineRules, (Stamp, Stamp))>,
 ) -> Result<Found, journal::Error> {
     let reader = Reader::open(data_dir)?;
     let answer = reader.answer(by, command_id)?;
-    let fetched = match missing.filter(|_| answer.is_none()) {
-        Some((rules, range)) => Some(fetch(&reader, &rules, range)?),
-        None => None,
-    };
+    let mut fetched = BTreeMap::new();
+    for (rules, range) in missing.into_iter().filter(|_| answer.is_none()) {
+        let found = fetch(&reader, &rules, range)?;
+        fetched.insert(rules.id, found);
+    }
     Ok(Found { answer, fetched })
 }

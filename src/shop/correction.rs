@@ -7,13 +7,13 @@ use super::{
     Desk, Known,
     known::{Machine, Stated},
     rules::MachineRules,
-    statement, stop,
+    statement, stop, work,
 };
 use crate::{
     books::{Book, Counting},
     event::{
         Event, Stamp,
-        command::{Command, Refusal, Subject, Wish},
+        command::{Command, Refusal, Side, Subject, Wish},
         id::Role,
         part::Counts,
         stop::{Change, Downtime, Event as StopEvent, Going, Numbered, Reason, Split, Stop},
@@ -29,6 +29,8 @@ pub struct Past {
     pub book: Book,
     /// What was stated of them.
     pub stated: BTreeMap<String, Stated>,
+    /// The same of other machines that the command is about, by id.
+    pub others: BTreeMap<String, Past>,
 }
 
 impl Past {
@@ -58,6 +60,12 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
             Some((one.0.min(other.0), one.1.max(other.1)))
         }
         Wish::Claim { from, to, .. } => Some((*from, *to)),
+        Wish::WorkOrder(report) => {
+            let named = report.downtime_ids.iter().filter(|id| !work::order::is_elsewhere(known, &rules.id, **id));
+            let spans = named.filter_map(|id| of(*id)).chain(work::order::concerns(known, &rules.id, report));
+            spans.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+        }
+        Wish::WorkRequest(call) => of(call.downtime_id?),
         // Counts go on from there.
         Wish::Scrap { .. } => {
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
@@ -99,12 +107,14 @@ pub fn decide(
     let mut correction = Correction { desk, rules, command, around, page };
     let (subject, touched) = match &command.wish {
         Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,
-        Wish::Split { downtime_id, at, code, code_after } => {
-            correction.split(*downtime_id, *at, code.as_deref(), code_after.as_deref())?
+        Wish::Split { downtime_id, at, code, code_after, work_to } => {
+            correction.split(*downtime_id, *at, (code.as_deref(), code_after.as_deref()), *work_to)?
         }
         Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
-        Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
+        Wish::Scrap { .. } | Wish::WorkOrder(_) | Wish::WorkRequest(_) => {
+            return refuse("unknown_verb", "that is no matter of stops".to_owned());
+        }
         Wish::Asset(_) => {
             return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
         }
@@ -132,8 +142,8 @@ impl Correction<'_, '_> {
         &mut self,
         id: Uuid,
         at: Stamp,
-        code: Option<&str>,
-        code_after: Option<&str>,
+        (code, code_after): (Option<&str>, Option<&str>),
+        work_to: Option<Side>,
     ) -> Result<(Uuid, Stamp), Refusal> {
         let whole = self.downtime(id)?;
         if whole.is_void() {
@@ -144,7 +154,7 @@ impl Correction<'_, '_> {
         }
         let mut first = whole.clone();
         let mut second = Stop {
-            split: Some(Split { downtime_id: self.desk.mint(Role::Downtime, at), from: id }),
+            split: Some(Split { downtime_id: self.desk.mint(Role::Downtime, at), from: id, takes_work: false }),
             from: at,
             started_at: self.rules.calendar.planned_from(at).unwrap_or(at),
             flags: Vec::new(),
@@ -164,6 +174,7 @@ impl Correction<'_, '_> {
             let text = format!("one part of a split at {} would have no length in planned hours", self.shown(at));
             return refuse("no_length", text);
         }
+        work::order::part(&mut first, &mut second, work_to);
         self.tell(&first);
         self.tell(&second);
         Ok((id, whole.from))
@@ -182,6 +193,7 @@ impl Correction<'_, '_> {
         (first.ended_at, first.observed) = (second.ended_at, second.observed);
         second.merged_into = Some(first.downtime_id());
         second.ended_at = Some(second.from);
+        work::order::join(&mut first, &mut second);
         self.tell(&second);
         self.tell(&first);
         Ok((first.downtime_id(), from))

@@ -3,6 +3,7 @@
 use super::{
     asset::Register,
     meter::{self, Feed, Meter},
+    work::Kept,
 };
 use crate::{
     books::Book,
@@ -48,6 +49,8 @@ pub struct Known {
     /// What the CMMS told of its assets.
     #[serde(skip_serializing_if = "Register::is_empty")]
     pub register: Register,
+    /// Work requests and work orders.
+    pub work: Kept,
 }
 
 /// What is remembered of one machine.
@@ -131,6 +134,7 @@ impl Default for Known {
             feeds: BTreeMap::new(),
             meters: BTreeMap::new(),
             register: Register::default(),
+            work: Kept::default(),
         }
     }
 }
@@ -148,6 +152,7 @@ impl Known {
         if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
             self.wall.enter(*era);
         }
+        self.work.apply(&told.event);
         match &told.event {
             Event::Asset(changed) => self.register.enter(changed),
             Event::Meter(read) => {
@@ -221,7 +226,7 @@ impl Machine {
                 self.stated_to = self.stated_to.max(Some(wall.hull(from, to).1));
                 self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
             }
-            Event::Asset(_) | Event::Meter(_) | Event::Notice(_) => {}
+            Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Notice(_) => {}
         }
         // What is not final yet will be measured again.
         let open =

@@ -35,6 +35,54 @@ pub struct Rules {
     pub machines: Vec<MachineRules>,
     /// `[[line]]`, in order; a line without one is the sum of its machines.
     pub lines: Vec<LineRule>,
+    /// When maintenance is asked for.
+    pub work: WorkRules,
+}
+
+/// When maintenance is asked for, and what is kept of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkRules {
+    /// `[[work_request]]`, in order.
+    pub requests: Vec<WorkRule>,
+    /// Running time since the last occurrence after which an open request holds back no other. Milliseconds.
+    pub reopen_after_ms: i64,
+    /// What the CMMS calls priorities 1 to 4.
+    pub priority_map: Option<[String; 4]>,
+    /// Whether ids of persons are kept and leave the gateway.
+    pub names_persons: bool,
+}
+
+impl Default for WorkRules {
+    fn default() -> WorkRules {
+        WorkRules { requests: Vec::new(), reopen_after_ms: 8 * 3_600_000, priority_map: None, names_persons: false }
+    }
+}
+
+/// One `[[work_request]]`: each of its limits alone makes it fire.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkRule {
+    /// Its name.
+    pub name: String,
+    /// Class of the stops that it looks at; `None`: all but planned ones.
+    pub class: Option<Class>,
+    /// `[[reason]] code`s that it looks at; neither these nor `faults`: all.
+    pub reasons: Vec<String>,
+    /// Fault codes that it looks at.
+    pub faults: Vec<i64>,
+    /// Machines that it looks at; empty: all.
+    pub machines: Vec<String>,
+    /// A downtime of at least this long. Milliseconds.
+    pub after_ms: Option<i64>,
+    /// So many stops for one problem …
+    pub times: Option<usize>,
+    /// … within this time. Milliseconds.
+    pub within_ms: i64,
+    /// Every so many hours of running.
+    pub run_hours: Option<i64>,
+    /// Every so many cycles.
+    pub cycles: Option<i64>,
+    /// 1 highest … 4.
+    pub priority: u8,
 }
 
 /// One `[[line]]`.

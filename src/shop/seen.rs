@@ -11,6 +11,7 @@ use super::{
     statement,
     stop::{self, Cause, Parting},
     watch::{Watch, WatchMark},
+    work,
 };
 use crate::{
     books::Hours,
@@ -136,6 +137,8 @@ pub struct Seen {
     last_good: Option<Stamp>,
     /// When the open stop becomes a downtime.
     due: Option<Stamp>,
+    /// When a rule asks for maintenance because the open downtime has lasted so long.
+    request_due: Option<Stamp>,
     /// The first fault of a stop that was external or changeover so far: it splits the stop once that is a downtime.
     later_fault: Option<(Stamp, i64)>,
     /// Those after it.
@@ -220,6 +223,7 @@ impl Seen {
             before_restart: None,
             last_good: None,
             due: None,
+            request_due: None,
             later_fault: None,
             later_others: Vec::new(),
             parting: None,
@@ -366,6 +370,7 @@ impl Seen {
         let (raws, operands, flags) = (inbox.raws, inbox.operands, inbox.flags);
         self.inbox = Inbox { raws, operands, flags, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
+        self.request_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
         self.part_if_due(desk, rules, self.watch.horizon(at));
         // A part belongs to the sample that first shows it: at the very end of a shift to the next one.
@@ -390,6 +395,7 @@ impl Seen {
         self.enter(desk, rules, edges);
         self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
+        self.request_if_due(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
         let counts = *self.parts.counts();
         self.state_if_due(desk, rules, now, &counts);
@@ -544,6 +550,7 @@ impl Seen {
         self.enter(desk, rules, edges);
         self.switch_if_settled(desk, rules);
         self.open_if_due(desk, rules, now);
+        self.request_if_due(desk, rules, now);
         self.refresh_parting(desk, rules, now);
         self.part_if_due(desk, rules, self.watch.horizon(now));
         let counts = *self.parts.counts();
@@ -560,7 +567,8 @@ impl Seen {
         // What waits for a look, not for a tick.
         let statement = self.next_statement.min(self.final_at);
         let statement = if statement > self.ticked { statement } else { Stamp::MAX };
-        let own = self.watch.next_wake().min(due.unwrap_or(Stamp::MAX)).min(parting).min(mode);
+        let request = self.request_due.filter(|due| self.watch.horizon(*due) >= *due).unwrap_or(Stamp::MAX);
+        let own = self.watch.next_wake().min(due.unwrap_or(Stamp::MAX)).min(request).min(parting).min(mode);
         own.min(self.next_edge).min(statement)
     }
 
@@ -793,8 +801,28 @@ impl Seen {
         {
             stop::open_downtime(desk, rules, &self.around(rules), due);
             self.due = None;
+            self.settle_requests(desk, rules);
             self.review(desk, rules);
         }
+    }
+
+    /// The open downtime has lasted so long that maintenance is asked for.
+    fn request_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp) {
+        while let Some(due) = self.request_due.filter(|due| self.watch.horizon(now) >= *due) {
+            work::lasted(desk, rules, due);
+            self.request_due = work::due(desk, rules).filter(|next| *next > due);
+        }
+    }
+
+    /// The ledger of work has followed what was told: the next rule may be another one.
+    pub fn settle_requests(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
+        self.request_due = work::due(desk, rules);
+    }
+
+    /// A command may have changed what is waited for.
+    pub fn settle(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
+        self.final_at = statement::final_at(desk, rules);
+        self.refresh_due(desk, rules);
     }
 
     /// Splits the open stop, if it is certain that it stood and the cause held until `until`.
@@ -897,6 +925,7 @@ impl Seen {
 
     fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
         self.due = desk.known.machines.get(&rules.id).and_then(|machine| stop::due(rules, machine));
+        self.settle_requests(desk, rules);
     }
 
     fn shows_good(&self, inbox: &Inbox) -> bool {

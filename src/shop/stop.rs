@@ -4,6 +4,7 @@ use super::{
     Desk,
     known::{Current, Machine},
     rules::{MachineRules, ReasonRule},
+    work,
 };
 use crate::{
     books::{
@@ -237,7 +238,7 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
         _ => rules.poll_ms,
     };
     let mut second = Stop {
-        split: Some(Split { downtime_id: desk.mint(Role::Downtime, at), from: first.downtime_id() }),
+        split: Some(Split { downtime_id: desk.mint(Role::Downtime, at), from: first.downtime_id(), takes_work: false }),
         from: at,
         started_at: rules.calendar.planned_from(at).unwrap_or(at),
         uncertainty_ms: Some(blur_ms),
@@ -251,6 +252,7 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
     place(desk, rules, &mut second);
     second.downtime = Some(Numbered { number: next_number(desk, rules), revision: 1 });
     judge(desk, rules, &mut second);
+    work::order::part(&mut first, &mut second, None);
     second = measured(desk, rules, second, until);
     first = measured(desk, rules, first, at);
     first.ended_at = Some(at);
@@ -400,6 +402,7 @@ pub(super) fn blank(rules: &MachineRules) -> Stop {
         reason: None,
         fault: None,
         flags: Vec::new(),
+        work: Vec::new(),
     }
 }
 

@@ -116,6 +116,7 @@ pub(in crate::shop) fn rules(machine: MachineRules) -> Arc<Rules> {
         ],
         machines: vec![machine],
         lines: Vec::new(),
+        work: rules::WorkRules::default(),
     })
 }
 
@@ -249,7 +250,7 @@ fn span(ms: i64) -> String {
     if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }
 
-fn sentence(event: &Event) -> String {
+pub(in crate::shop) fn sentence(event: &Event) -> String {
     match event {
         Event::Stop(stop::Event::State(change)) => {
             let stop = change
@@ -286,6 +287,21 @@ fn sentence(event: &Event) -> String {
             )
         }
         Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.order.order, order.change),
+        Event::Work(crate::event::work::Event::Request(asked)) => {
+            let request = &asked.request;
+            let word = request.status.word();
+            format!(
+                "{} request {:?} {word} {}x: {}",
+                seconds(asked.at),
+                asked.change,
+                request.occurrences(),
+                asked.title
+            )
+        }
+        Event::Work(crate::event::work::Event::Order(updated)) => {
+            let number = updated.order.work_order.as_deref().unwrap_or("-");
+            format!("{} work order {number} {}", seconds(updated.at), updated.order.status.word())
+        }
         Event::Asset(changed) => format!("{} asset {}.{}", seconds(changed.at), changed.asset.id, changed.revision),
         Event::Meter(read) => {
             let Readings { run_ms, cycles } = read.readings;

@@ -11,6 +11,7 @@ use crate::event::{
     id::reply_id,
     order,
     stop::{self, Change},
+    work,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -79,6 +80,19 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
             };
             let subject = format!("{}/{}", order.machine, order.order.order);
             seal(names, told, kind, subject, payload::order::data(about, order))
+        }
+        Event::Work(work::Event::Request(asked)) => {
+            let kind = match asked.change {
+                work::Change::Raised => schema::WORK_REQUEST_RAISED,
+                work::Change::Updated => schema::WORK_REQUEST_UPDATED,
+                work::Change::Withdrawn => schema::WORK_REQUEST_WITHDRAWN,
+            };
+            let subject = asked.request.request_id.to_string();
+            seal(names, told, kind, subject, payload::work_request::data(about, asked))
+        }
+        Event::Work(work::Event::Order(updated)) => {
+            let data = payload::work_order::data(about, updated);
+            seal(names, told, schema::WORK_ORDER_UPDATED, updated.order.id.to_string(), data)
         }
         Event::Asset(changed) => {
             seal(names, told, schema::ASSET_CHANGED, changed.asset.id.clone(), payload::asset::data(about, changed))

@@ -8,6 +8,8 @@ pub mod asset;
 pub mod reason;
 pub mod replay;
 pub mod scrap;
+pub mod work_order;
+pub mod work_request;
 
 use crate::event::{
     Stamp,
@@ -77,6 +79,8 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),
         "replay" => fields(whole).map(replay::wish),
+        "work-order" => fields(whole).and_then(work_order::wish),
+        "work-request" => fields(whole).and_then(work_request::wish),
         _ => Err(Refusal::new("unknown_verb", format!("there is no command `{verb}`"))),
     };
     let expires_at = common.expires_at.map(|moment| moment.0);

@@ -13,3 +13,5 @@ pub mod report;
 pub mod shift;
 pub mod state;
 pub mod window;
+pub mod work_order;
+pub mod work_request;

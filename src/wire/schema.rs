@@ -96,6 +96,14 @@ events! {
     ORDER_STARTED: Machine, payload::order::Data<'static> = "andon.order.started.v1";
     /// An order is over.
     ORDER_ENDED: Machine, payload::order::Data<'static> = "andon.order.ended.v1";
+    /// Maintenance is asked for: a rule fired, or a person asked.
+    WORK_REQUEST_RAISED: Machine, payload::work_request::Data<'static> = "andon.work-request.raised.v1";
+    /// Something about a request changed: its stops, its reason, its priority, the work order that answers it.
+    WORK_REQUEST_UPDATED: Machine, payload::work_request::Data<'static> = "andon.work-request.updated.v1";
+    /// Nobody has to come: the stop was planned, or was none. Only before anybody accepted it.
+    WORK_REQUEST_WITHDRAWN: Machine, payload::work_request::Data<'static> = "andon.work-request.withdrawn.v1";
+    /// The CMMS told of a work order.
+    WORK_ORDER_UPDATED: Machine, payload::work_order::Data<'static> = "andon.work-order.updated.v1";
     /// An asset is another in the register of the CMMS, or machines are bound to it that were not.
     ASSET_CHANGED: Gateway, payload::asset::Data<'static> = "andon.asset.changed.v1";
     /// The meter of an asset was read; of the gateway where its machine is no longer configured.
@@ -122,6 +130,10 @@ commands! {
     Machine "reason": inbound::reason::Reason;
     /// Says that good parts were none.
     Machine "scrap": inbound::scrap::Scrap;
+    /// Tells what became of a work request, or of a downtime that the CMMS knows of.
+    Machine "work-order": inbound::work_order::WorkOrder;
+    /// A person asks for maintenance.
+    Machine "work-request": inbound::work_request::WorkRequest;
     /// The CMMS tells of its assets: all there are, in parts, or some that are new or others.
     Gateway "asset": inbound::asset::Asset;
     /// Asks for events once more, on a topic of the consumer's own.

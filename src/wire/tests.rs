@@ -30,7 +30,7 @@ use crate::{
     },
     shop::{
         Input, Known, Marks, Rules, Shop,
-        rules::{Counter, Counters, MachineRules, ReasonRule, RunRule},
+        rules::{Counter, Counters, MachineRules, ReasonRule, RunRule, WorkRules},
     },
     signal::{Bad, Observation, PointIx, Reading, Value as Seen},
 };
@@ -119,6 +119,7 @@ fn stop(revision: u64, until: i64) -> Stop {
         }),
         fault: Some(Fault { code: 12, others: Vec::new() }),
         flags: Vec::new(),
+        work: Vec::new(),
     }
 }
 
@@ -142,7 +143,11 @@ fn closed() -> Stop {
 #[test]
 fn the_second_part_of_a_split_stop_has_an_id_of_its_own_and_names_the_first() {
     let (first, own) = (closed().stop_id, mint(GATEWAY, 1, 50, Role::Downtime, at(DECIDED)));
-    let second = Stop { split: Some(Split { downtime_id: own, from: first }), started_at: at(DECIDED), ..closed() };
+    let second = Stop {
+        split: Some(Split { downtime_id: own, from: first, takes_work: false }),
+        started_at: at(DECIDED),
+        ..closed()
+    };
     let event = downtime_event(Change::Opened, DECIDED, second);
     let body = sealed(&told(51, DECIDED, event));
     assert_eq!(body["subject"], own.to_string());
@@ -1127,6 +1132,7 @@ fn rules() -> Rules {
         final_after_ms: 12 * 3_600_000,
         meter_every_ms: None,
         lines: Vec::new(),
+        work: WorkRules::default(),
         products: Vec::new(),
         reasons: vec![ReasonRule {
             code: "mech.jam".to_owned(),

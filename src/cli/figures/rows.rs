@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 const WHICH: [&str; 7] = ["window", "id", "machine", "line", "from", "to", "final"];
 
 /// The cells of a window after its times; columns are added at the end only.
-const CELLS: [(&str, Cell); 38] = [
+const CELLS: [(&str, Cell); 44] = [
     ("planned_ms", |f, row| row.whole(f.window.planned_ms)),
     ("run_ms", |f, row| row.whole(f.window.run_ms)),
     ("down_ms", |f, row| row.whole(f.window.down_ms())),
@@ -56,6 +56,12 @@ const CELLS: [(&str, Cell); 38] = [
     ("stops", |f, row| row.whole(f.listed.stops)),
     ("downtimes_ms", |f, row| row.whole(f.listed.downtimes_ms)),
     ("ideal_source", |f, row| row.text(f.window.ideal_source().word())),
+    ("repairs", |f, row| row.whole(f.window.repairs)),
+    ("repair_ms", |f, row| row.whole(f.window.repair_ms)),
+    ("mttr_repair_ms", |f, row| row.whole_or_none(f.window.kpi.mttr_repair_ms)),
+    ("responses", |f, row| row.whole(f.window.responses)),
+    ("response_sum_ms", |f, row| row.whole(f.window.response_ms)),
+    ("response_ms", |f, row| row.whole_or_none(f.window.kpi.response_ms)),
 ];
 
 /// Writes what a window has in a column.

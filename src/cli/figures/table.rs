@@ -174,6 +174,8 @@ impl Page<'_> {
             let mut words = vec![format!("failures {}", window.failures)];
             words.extend(kpi.mtbf_ms.map(|ms| format!("MTBF {}", span(ms))));
             words.extend(kpi.mttr_restoration_ms.map(|ms| format!("MTTR {}", span(ms))));
+            words.extend(kpi.response_ms.map(|ms| format!("response {}", span(ms))));
+            words.extend(kpi.mttr_repair_ms.map(|ms| format!("repair {}", span(ms))));
             self.line(format!("  {}", words.join(", ")));
         }
     }

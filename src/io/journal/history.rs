@@ -77,6 +77,10 @@ const STEPS: &[&str] = &["
         flags TEXT NOT NULL,
         made TEXT NOT NULL,
         losses TEXT NOT NULL,
+        repairs INTEGER NOT NULL,
+        repair_ms INTEGER NOT NULL,
+        responses INTEGER NOT NULL,
+        response_ms INTEGER NOT NULL,
         PRIMARY KEY (machine, kind, begins, id)
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX stated_id ON stated (machine, kind, id);
@@ -326,6 +330,10 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
         failures,
         restorations,
         restoration_ms,
+        repairs,
+        repair_ms,
+        responses,
+        response_ms,
         cycles,
         kpi: _,
         flags,
@@ -343,7 +351,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             :calendar_ms, :clock_adjust_ms, :running, :short_stop, :down, :changeover, :planned_stop, :external,
             :unscheduled, :unknown, :planned_ms, :run_ms, :outside_run_ms, :changeover_ms, :total, :good, :reject, :rework,
             :outside_total, :outside_good, :parts_min, :parts_max, :failures, :restorations, :restoration_ms, :lost_ms,
-            :stops, :downtimes, :downtimes_ms, :flags, :made, :losses)
+            :stops, :downtimes, :downtimes_ms, :flags, :made, :losses, :repairs, :repair_ms, :responses, :response_ms)
          ON CONFLICT (machine, kind, id) DO UPDATE SET
             begins = excluded.begins, ends = excluded.ends, sequence = excluded.sequence,
             revision = CASE :revision WHEN 0 THEN revision + (print <> excluded.print) ELSE :revision END,
@@ -360,7 +368,8 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             failures = excluded.failures, restorations = excluded.restorations,
             restoration_ms = excluded.restoration_ms, lost_ms = excluded.lost_ms, stops = excluded.stops,
             downtimes = excluded.downtimes, downtimes_ms = excluded.downtimes_ms, flags = excluded.flags,
-            made = excluded.made, losses = excluded.losses
+            made = excluded.made, losses = excluded.losses, repairs = excluded.repairs,
+            repair_ms = excluded.repair_ms, responses = excluded.responses, response_ms = excluded.response_ms
          WHERE excluded.sequence > sequence",
         )?
         .execute(named_params! {
@@ -379,6 +388,7 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             ":downtimes_ms": listed.downtimes_ms, ":flags": flags.join(" "),
             ":made": text(&made.iter().map(made_row).collect::<Vec<_>>()),
             ":losses": text(&losses.iter().map(loss_row).collect::<Vec<_>>()),
+            ":repairs": repairs, ":repair_ms": repair_ms, ":responses": responses, ":response_ms": response_ms,
         })?;
     if written > 0 {
         db.prepare_cached("INSERT OR REPLACE INTO stated_more VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
@@ -500,6 +510,10 @@ fn stated(row: &Row<'_>, machine: &str, kind: Kind, depth: Depth) -> rusqlite::R
         failures: row.get(34)?,
         restorations: row.get(35)?,
         restoration_ms: row.get(36)?,
+        repairs: row.get(44)?,
+        repair_ms: row.get(45)?,
+        responses: row.get(46)?,
+        response_ms: row.get(47)?,
         kpi: Kpi::default(),
         flags: flags.split_terminator(' ').map(str::to_owned).collect(),
         made: read::<Vec<MadeRow>>(row, 42)?.into_iter().map(made).collect(),
@@ -509,9 +523,9 @@ fn stated(row: &Row<'_>, machine: &str, kind: Kind, depth: Depth) -> rusqlite::R
         window.losses = read::<Vec<LossRow<String>>>(row, 43)?.into_iter().map(loss).collect();
     }
     if depth >= Depth::Whole {
-        let shares = read::<Vec<ShareRow<String>>>(row, 44)?;
+        let shares = read::<Vec<ShareRow<String>>>(row, 48)?;
         window.downtimes = shares.into_iter().map(|row| share(machine, row)).collect();
-        window.cycles = read(row, 45)?;
+        window.cycles = read(row, 49)?;
     }
     Ok(Stated {
         machine: machine.to_owned(),

@@ -62,7 +62,7 @@ fn name(downtime_id: Uuid, code: Option<&str>) -> Wish {
 }
 
 fn cut(downtime_id: Uuid, second: i64) -> Wish {
-    Wish::Split { downtime_id, at: at(second), code: None, code_after: Some("jam".to_owned()) }
+    Wish::Split { downtime_id, at: at(second), code: None, code_after: Some("jam".to_owned()), work_to: None }
 }
 
 /// Ten seconds of run, twenty of standing, ten of run.
@@ -258,7 +258,7 @@ proptest! {
             let wish = match (what, chosen) {
                 (0, Some(stop)) => name(stop.downtime_id(), Some(["jam", "starved", "sensor"][usize::from(chance) % 3])),
                 (1, Some(stop)) => name(stop.downtime_id(), None),
-                (2, Some(stop)) => Wish::Split { downtime_id: stop.downtime_id(), at: inside(&stop, chance), code: None, code_after: None },
+                (2, Some(stop)) => Wish::Split { downtime_id: stop.downtime_id(), at: inside(&stop, chance), code: None, code_after: None, work_to: None },
                 (3, Some(stop)) => Wish::Merge { downtime_id: stop.downtime_id(), with: stops[usize::from(chance) % stops.len()].downtime_id() },
                 _ => match gap {
                     Some((gap, next)) => Wish::Claim { from: gap.from, to: next.from, code: "jam".to_owned() },
@@ -288,7 +288,7 @@ proptest! {
             ask(&mut strip, name(stop.downtime_id(), Some(code)));
         }
         ask(&mut strip, name(stop.downtime_id(), None));
-        let split = ask(&mut strip, Wish::Split { downtime_id: stop.downtime_id(), at: inside(stop, chance), code: None, code_after: None });
+        let split = ask(&mut strip, Wish::Split { downtime_id: stop.downtime_id(), at: inside(stop, chance), code: None, code_after: None, work_to: None });
         if code(&split) == "accepted" {
             let second = downtimes(&strip).into_iter().find(|part| part.split.is_some_and(|split| split.from == stop.downtime_id()));
             let with = second.unwrap().downtime_id();

@@ -446,7 +446,7 @@ fn a_correction_of_days_that_are_forgotten_reaches_the_meter_that_was_bound_then
         };
         let mut book = Book::default();
         hall.told.iter().for_each(|told| book.apply(&told.event));
-        let past = crate::shop::Past { book, stated: BTreeMap::new() };
+        let past = crate::shop::Past { book, ..crate::shop::Past::default() };
         hall.turn(Input::Command { machine: Some("press-1"), command: &command, past: Some(&past) });
     };
     ask(Some("sensor"));

@@ -1,7 +1,7 @@
 //! `reason`: what a stop was, where it is to be cut in two or two are one, and claims of unknown time.
 
 use super::{Moment, Text, malformed, nullable};
-use crate::event::command::{Refusal, Wish};
+use crate::event::command::{Refusal, Side, Wish};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -23,6 +23,9 @@ pub struct Reason {
     /// The reason of the second one; when left out, it keeps the first one's.
     #[serde(default)]
     code_after: Option<Text<64>>,
+    /// The part that work requests and work orders go with; when left out, the one of class failure, else the first.
+    #[serde(default)]
+    work_to: Option<Part>,
     /// Undoes a split: the other part.
     #[serde(default)]
     merge: Option<Uuid>,
@@ -34,19 +37,35 @@ pub struct Reason {
     ended_at: Option<Moment>,
 }
 
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    /// The earlier one.
+    First,
+    /// The later one.
+    Second,
+}
+
 pub(super) fn wish(keys: Reason) -> Result<Wish, Refusal> {
-    let Reason { downtime_id, code, split_at, code_after, merge, started_at, ended_at } = keys;
+    let Reason { downtime_id, code, split_at, code_after, work_to, merge, started_at, ended_at } = keys;
     let refuse = |text: &str| Err(malformed(text.to_owned()));
     let said = code.is_some();
     let code = code.flatten().map(|code| code.0);
     if code_after.is_some() && split_at.is_none() {
         return refuse("`code_after` without `split_at`");
     }
+    if work_to.is_some() && split_at.is_none() {
+        return refuse("`work_to` without `split_at`");
+    }
+    let work_to = work_to.map(|part| match part {
+        Part::First => Side::First,
+        Part::Second => Side::Second,
+    });
     match (downtime_id, split_at, merge, started_at, ended_at) {
         (Some(downtime_id), None, None, None, None) if said => Ok(Wish::Reason { downtime_id, code }),
         (Some(_), None, None, None, None) => refuse("`code` is missing: `null` takes a reason back"),
         (Some(downtime_id), Some(at), None, None, None) => {
-            Ok(Wish::Split { downtime_id, at: at.0, code, code_after: code_after.map(|code| code.0) })
+            Ok(Wish::Split { downtime_id, at: at.0, code, code_after: code_after.map(|code| code.0), work_to })
         }
         (Some(downtime_id), None, Some(with), None, None) if !said => Ok(Wish::Merge { downtime_id, with }),
         (Some(_), None, Some(_), None, None) => refuse("`merge` with `code`: merge first, then give a reason"),

@@ -58,7 +58,7 @@ fn a_wrong_command_is_refused_with_what_is_wrong_and_where() {
         (
             "reason",
             of(&format!(r#", {id}, "code": "a", "split": 1"#)),
-            "malformed: `split`: unknown field `split`, expected one of `downtime_id`, `code`, `split_at`, `code_after`, `merge`, `started_at`, `ended_at`",
+            "malformed: `split`: unknown field `split`, expected one of `downtime_id`, `code`, `split_at`, `code_after`, `work_to`, `merge`, `started_at`, `ended_at`",
         ),
         (
             "reason",
@@ -73,6 +73,39 @@ fn a_wrong_command_is_refused_with_what_is_wrong_and_where() {
             of(r#", "quantity": 1.5"#),
             "malformed: `quantity`: invalid type: floating point `1.5`, expected i64",
         ),
+        (
+            "reason",
+            of(&format!(r#", {id}, "code": "a", "work_to": "first""#)),
+            "malformed: `work_to` without `split_at`",
+        ),
+        ("work-order", of(""), "malformed: missing field `status`"),
+        (
+            "work-order",
+            of(r#", "status": "done", "work_order": "WO-1""#),
+            "malformed: `status`: unknown variant `done`, expected one of `accepted`, `rejected`, `assigned`, `in_progress`, `on_hold`, `completed`, `closed`, `cancelled`",
+        ),
+        (
+            "work-order",
+            of(r#", "status": "closed""#),
+            "malformed: `request_id` is missing, or `downtime_id`, `downtime_ids`, or the `work_order` of an order that is known",
+        ),
+        (
+            "work-order",
+            of(r#", "status": "closed", "work_order": "WO-1", "actual_start": "2026-11-23T07:00:00""#),
+            "malformed: `actual_start`: 2026-11-23T07:00:00 names no offset: write Z or +01:00 behind it",
+        ),
+        (
+            "work-order",
+            of(r#", "status": "closed", "work_order": "WO-1", "labour_ms": -1"#),
+            "malformed: `labour_ms` below 0",
+        ),
+        (
+            "work-order",
+            of(r#", "status": "closed", "work_order": "WO-1", "parts": ["ok", ""]"#),
+            "malformed: `parts`: a number or text of none or of more than 128 characters, or a quantity below 0",
+        ),
+        ("work-request", of(r#", "text": "  ""#), "malformed: `text`: nothing but blanks"),
+        ("work-request", of(r#", "text": "oil", "priority": 5"#), "malformed: `priority` is 1 (highest) to 4"),
         ("dance", of(""), "unknown_verb: there is no command `dance`"),
     ] {
         assert_eq!(refusal(verb, &body), expected, "{body}");
@@ -96,4 +129,16 @@ fn who_sent_it_is_known_even_of_a_command_that_is_wrong() {
     let asked = ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": "three"}"#);
     assert_eq!((asked.command_id.as_deref(), asked.by.as_deref()), (Some("c-1"), Some("mes")));
     assert!(asked.command.is_err());
+}
+
+#[test]
+fn what_a_cmms_leaves_out_or_says_as_null_it_has_not_said() {
+    let body = r#"{"command_id": "c-1", "by": "cmms", "work_order": "WO-1", "status": "in_progress", "technician": null,
+        "request_id": null, "parts": [], "actual_start": "2026-11-23T07:00:00+01:00", "downtime_ids":
+        ["019ab0f3-2a40-7000-8000-000000000001", "019ab0f3-2a40-7000-8000-000000000001"]}"#;
+    let Wish::WorkOrder(report) = ask("work-order", body).command.unwrap().wish else { panic!("a work order") };
+    assert_eq!((report.request_id, report.downtime_ids.len(), report.revision), (None, 1, None));
+    let words = report.words;
+    assert_eq!((words.technician, words.parts, words.cause), (None, None, None));
+    assert_eq!(words.actual_start.unwrap().to_string(), "2026-11-23T06:00:00.000Z");
 }

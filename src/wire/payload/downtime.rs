@@ -2,7 +2,10 @@
 
 use super::state::Reason;
 use crate::{
-    event::stop::{Class, CountsIn, Downtime, Fault, Share, Stop},
+    event::{
+        stop::{Class, CountsIn, Downtime, Fault, Share, Stop},
+        work,
+    },
     wire::{About, Time},
 };
 use schemars::JsonSchema;
@@ -62,7 +65,7 @@ pub struct Data<'a> {
     /// At `started_at`: `2026-11-23/early`, without shifts the day.
     shift: &'a str,
     /// What the CMMS said about it.
-    work: [(); 0],
+    work: Vec<Work<'a>>,
     /// The downtime that it was cut from.
     split_from: Option<Uuid>,
     change: Change<'a>,
@@ -100,6 +103,21 @@ struct Observed {
     started_at: Time,
     /// First running sample, or the start of the gap that hid it.
     ended_at: Option<Time>,
+}
+
+/// A work order about it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DowntimeWork")]
+struct Work<'a> {
+    /// The request that it answers; `null`: the CMMS named the downtime itself.
+    request_id: Option<Uuid>,
+    /// The CMMS's number, once it is known.
+    work_order: Option<&'a str>,
+    status: work::Status,
+    /// Why it failed.
+    cause: Option<&'a str>,
+    /// What was done.
+    remedy: Option<&'a str>,
 }
 
 /// What made this revision.
@@ -153,7 +171,7 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<
         lot: stop.lot.as_deref(),
         operator: None,
         shift: &stop.shift,
-        work: [],
+        work: stop.work.iter().map(linked).collect(),
         split_from: stop.split.map(|split| split.from),
         change: Change {
             by: &change.by,
@@ -161,5 +179,15 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<
             why: change.why.as_deref(),
             command_id: change.command_id.as_deref(),
         },
+    }
+}
+
+fn linked(link: &work::Link) -> Work<'_> {
+    Work {
+        request_id: link.request_id,
+        work_order: link.work_order.as_deref(),
+        status: link.status,
+        cause: link.cause.as_deref(),
+        remedy: link.remedy.as_deref(),
     }
 }

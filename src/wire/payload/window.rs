@@ -286,8 +286,8 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
         failures: of.failures,
         restorations: of.restorations,
         restoration_ms: of.restoration_ms,
-        repairs: 0,
-        repair_ms: 0,
+        repairs: of.repairs,
+        repair_ms: of.repair_ms,
         ideal_source: of.ideal_source(),
         flags: &of.flags,
         losses: of.losses.iter().map(loss).collect(),
@@ -309,8 +309,8 @@ fn kpi(kpi: &Kpi) -> KpiData {
         oee_capped: kpi.oee_capped,
         mtbf_ms: kpi.mtbf_ms,
         mttr_restoration_ms: kpi.mttr_restoration_ms,
-        mttr_repair_ms: None,
-        response_ms: None,
+        mttr_repair_ms: kpi.mttr_repair_ms,
+        response_ms: kpi.response_ms,
     }
 }
 
