@@ -38,6 +38,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// Every configured point; its place here is its [`crate::signal::PointIx`].
     pub points: Vec<NamedPoint>,
+    /// `[privacy] operator`: ids of persons may leave the gateway.
+    pub shows_persons: bool,
 }
 
 /// A point of the gateway's one table.

@@ -8,8 +8,10 @@ pub mod cycle;
 pub mod id;
 pub mod ideal;
 pub mod notice;
+pub mod operator;
 pub mod order;
 pub mod part;
+pub mod process;
 pub mod shift;
 pub mod stamp;
 pub mod stop;
@@ -31,8 +33,10 @@ pub enum Event {
     Stop(stop::Event),
     /// Parts were counted.
     Part(part::Event),
-    /// An order began or ended at a machine.
+    /// An order began or ended at a machine, or became another.
     Order(Box<order::Event>),
+    /// Somebody logged on or off.
+    Operator(operator::Event),
     /// A shift was stated.
     Shift(shift::Event),
     /// Somebody should know.
@@ -47,6 +51,7 @@ impl Event {
             Event::Stop(stop::Event::Downtime(_)) => "downtime",
             Event::Part(_) => "production",
             Event::Order(_) => "order",
+            Event::Operator(_) => "operator",
             Event::Shift(_) => "shift",
             Event::Notice(_) => "notice",
         }
@@ -58,6 +63,7 @@ impl Event {
             Event::Stop(event) => event.time(),
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
+            Event::Operator(operator) => operator.at,
             Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
         }
@@ -78,6 +84,7 @@ impl Event {
             Event::Stop(stop::Event::Downtime(downtime)) => Some(&downtime.machine),
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
+            Event::Operator(operator) => Some(&operator.machine),
             Event::Shift(shift) => Some(&shift.machine),
             Event::Notice(notice) => notice.machine.as_deref(),
         }

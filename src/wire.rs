@@ -26,6 +26,8 @@ pub struct Names {
     pub machines: BTreeMap<String, MachineNames>,
     /// The world is told the time of the wall clock.
     pub wall: Wall,
+    /// Ids of persons may leave the gateway: `[privacy] operator = "id"`.
+    pub shows_persons: bool,
 }
 
 /// How the MES and the CMMS name a machine.
@@ -51,6 +53,8 @@ pub struct About<'a> {
     asset: Option<&'a str>,
     #[serde(skip)]
     wall: &'a Wall,
+    #[serde(skip)]
+    shows_persons: bool,
 }
 
 impl About<'_> {
@@ -75,6 +79,7 @@ impl Names {
             path: &self.path,
             asset: names.map(|names| names.asset.as_str()),
             wall: &self.wall,
+            shows_persons: self.shows_persons,
         }
     }
 }

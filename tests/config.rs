@@ -1936,6 +1936,7 @@ fn the_minimal_configuration_makes_this_plan() {
             poll_ms: 200,
             max_rate: None,
             parts_per_cycle: 1,
+            process: Vec::new(),
         }]
     );
 }

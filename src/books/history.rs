@@ -14,7 +14,9 @@ use crate::event::{
     Event, Stamp, Told, Wall,
     cycle::Spell,
     notice,
+    operator::Crew,
     part::{self, Raw},
+    process,
     shift::{self, Kind},
     stop::{self, Going, Stop},
     window::Window,
@@ -212,6 +214,10 @@ impl Keeping {
                 entries.push(Entry::Window(Box::new(figures)));
             }
             event if touched >= self.book.since => self.book.apply(event),
+            // Who works at the machine and on what may have changed from a forgotten day on until now.
+            Event::Order(_) | Event::Operator(_) if until(&told.event) > self.book.since => {
+                self.book.apply(&told.event);
+            }
             // Of a time that is forgotten: the book in memory goes on as it is.
             _ => {}
         }
@@ -402,7 +408,7 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Stop(stop::Event::State(change)) => Some(&change.raw),
         Event::Part(part::Event::Counted(counted)) => Some(&counted.raw),
         Event::Order(order) => Some(&order.raw),
-        Event::Stop(stop::Event::Downtime(_)) | Event::Shift(_) | Event::Notice(_) => None,
+        Event::Stop(stop::Event::Downtime(_)) | Event::Operator(_) | Event::Shift(_) | Event::Notice(_) => None,
     }
 }
 
@@ -426,7 +432,8 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
         Event::Part(part::Event::Counted(counted)) => {
             counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
         }
-        Event::Order(order) => order.at,
+        Event::Order(order) => order.bookings().iter().map(|booked| booked.from).fold(order.at, Stamp::min),
+        Event::Operator(operator) => operator.at,
         Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
@@ -435,6 +442,10 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
 fn until(event: &Event) -> Stamp {
     match event {
         Event::Stop(stop::Event::Downtime(downtime)) => downtime.stop.ended_at.unwrap_or(Stamp::MAX),
+        Event::Order(order) if order.booked.is_some() => {
+            let ends = order.bookings().into_iter().map(|booked| booked.to.unwrap_or(Stamp::MAX));
+            ends.max().unwrap_or(order.at.plus(1))
+        }
         _ => Stamp::MAX,
     }
 }
@@ -488,7 +499,12 @@ pub fn cut(book: &Book, from: Stamp, to: Stamp) -> Book {
 
     let within = |spell: &&Spell| from <= spell.last && spell.last < to;
     let cycles = book.cycles.iter().filter(within).cloned().collect();
-    Book { since: from, intervals, stops, readings, assignments, cycles }
+    let first = book.crews.partition_point(|crew| crew.from <= from).saturating_sub(1);
+    let end = book.crews.partition_point(|crew| crew.from < to);
+    let crews: Vec<Crew> = book.crews[first.min(end)..end].to_vec();
+    let within = |spell: &&process::Spell| from < spell.to && spell.to <= to;
+    let process = book.process.iter().filter(within).cloned().collect();
+    Book { since: from, intervals, stops, readings, assignments, cycles, crews, process }
 }
 
 /// Of equal counts a book keeps more or less, by what came later and by what it has forgotten; none of it shows in figures.
@@ -537,6 +553,12 @@ impl Book {
         let begins = at(later.cycles.first().map(|spell| spell.last));
         self.cycles.truncate(self.cycles.partition_point(|spell| spell.last < begins));
         self.cycles.extend(later.cycles);
+        let begins = at(later.crews.first().map(|crew| crew.from));
+        self.crews.truncate(self.crews.partition_point(|crew| crew.from < begins));
+        self.crews.extend(later.crews);
+        let begins = at(later.process.first().map(|spell| spell.to));
+        self.process.truncate(self.process.partition_point(|spell| spell.to < begins));
+        self.process.extend(later.process);
         let begins = at(later.stops.first().map(|stop| stop.from));
         let mut kept = self.stops.split_off(self.stops.partition_point(|stop| stop.from < begins));
         kept.retain(|stop| !later.stops.iter().any(|later| later.downtime_id() == stop.downtime_id()));

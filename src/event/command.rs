@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall};
+use super::{Stamp, Wall, operator, order};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -63,7 +63,17 @@ pub enum Wish {
         quantity: i64,
         /// What they are.
         kind: Scrap,
+        /// Why, in the words of the sender's catalogue: passed through.
+        #[serde(default)]
+        code: Option<String>,
+        /// Whose they are; the order's that ran at that time where nothing is said.
+        #[serde(default)]
+        order: Option<String>,
     },
+    /// Something about an order.
+    Order(order::Wish),
+    /// Somebody logs on or off.
+    Operator(operator::Wish),
 }
 
 /// What becomes of parts that were counted as good.
@@ -74,6 +84,8 @@ pub enum Scrap {
     Scrap,
     /// They are to be worked over.
     Rework,
+    /// They were worked over: they add to the yield of their order.
+    Reworked,
 }
 
 impl Command {
@@ -98,6 +110,8 @@ impl Wish {
         match self {
             Wish::Reason { .. } | Wish::Split { .. } | Wish::Merge { .. } | Wish::Claim { .. } => "reason",
             Wish::Scrap { .. } => "scrap",
+            Wish::Order(_) => "order",
+            Wish::Operator(_) => "operator",
         }
     }
 }

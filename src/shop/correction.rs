@@ -3,14 +3,19 @@
 //! A correction never changes what the machine itself showed. It is decided on a page: the machine's book as far as it is
 //! remembered, or what was fetched of an older day. Every statement that it reaches into is told again.
 
-use super::{Desk, Known, known::Stated, rules::MachineRules, statement, stop};
+use super::{
+    Desk, Known,
+    known::Stated,
+    order::{self, Scene},
+    rules::MachineRules,
+    statement, stop,
+};
 use crate::{
-    books::{Book, Counting},
+    books::Book,
     event::{
         Event, Stamp,
         command::{Command, Refusal, Subject, Wish},
         id::Role,
-        part::Counts,
         stop::{Change, Downtime, Event as StopEvent, Going, Numbered, Reason, Split, Stop},
     },
 };
@@ -46,10 +51,14 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
         }
         Wish::Claim { from, to, .. } => Some((*from, *to)),
         // Counts go on from there.
-        Wish::Scrap { .. } => {
+        Wish::Scrap { order, .. } => {
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
-            Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
+            let from = known.wall.hull(shift.from, shift.to).0;
+            let ran = order.as_ref().map_or(Stamp::MAX, |order| order::ran(machine, order, now));
+            Some((from.min(ran), Stamp::MAX))
         }
+        Wish::Order(wish) => Some((command.at.min(order::ran(machine, &wish.order, now)), Stamp::MAX)),
+        Wish::Operator(_) => Some((command.at, Stamp::MAX)),
     }
 }
 
@@ -73,8 +82,7 @@ struct Correction<'a, 'd> {
 pub fn decide(
     desk: &mut Desk<'_>,
     rules: &MachineRules,
-    around: stop::Around,
-    (counting, counts): (Counting, &Counts),
+    scene: Scene<'_>,
     command: &Command,
     past: Option<&Past>,
 ) -> Result<Subject, Refusal> {
@@ -85,6 +93,7 @@ pub fn decide(
         Some(past) => (past.book.clone(), past.stated.clone()),
         None => (machine.book.clone(), machine.stated.clone()),
     };
+    let around = scene.around.clone();
     let mut correction = Correction { desk, rules, command, around, page };
     let (subject, touched) = match &command.wish {
         Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,
@@ -93,10 +102,11 @@ pub fn decide(
         }
         Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
-        Wish::Scrap { .. } => return refuse("unknown_verb", "parts are no matter of stops".to_owned()),
+        wish => return refuse("unknown_verb", format!("{} is no matter of stops", wish.verb())),
     };
     let Correction { desk, page, .. } = correction;
-    statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);
+    statement::review_page(desk, rules, (&page, &stated), (scene.counting, &scene.around.counts), touched);
+    order::review_page(desk, rules, &page, scene, touched);
     let is_subject = |stop: &&Stop| stop.downtime_id() == subject;
     let revision = page.stops.iter().find(is_subject).and_then(|stop| stop.downtime).map_or(0, |now| now.revision);
     Ok(Subject { id: subject.to_string(), revision })
@@ -135,7 +145,7 @@ impl Correction<'_, '_> {
         };
         second.downtime = Some(Numbered { number: stop::next_number(self.desk, self.rules), revision: 0 });
         first.ended_at = Some(at);
-        stop::place(self.desk, self.rules, &mut second);
+        stop::place_in(Some(&self.page), self.rules, &mut second);
         if code.is_some() {
             self.give(&mut first, code)?;
         }
@@ -199,7 +209,7 @@ impl Correction<'_, '_> {
             uncertainty_ms: None,
             ..stop::blank(self.rules)
         };
-        stop::place(self.desk, self.rules, &mut stop);
+        stop::place_in(Some(&self.page), self.rules, &mut stop);
         self.give(&mut stop, Some(code))?;
         if self.measured(&stop).duration_ms == 0 {
             return refuse("no_length", "none of that lies in planned hours".to_owned());

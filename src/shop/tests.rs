@@ -28,7 +28,8 @@ const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
 const AUTO: PointIx = PointIx(5);
 const DOOR: PointIx = PointIx(6);
-const ORDER: PointIx = PointIx(7);
+pub(in crate::shop) const ORDER: PointIx = PointIx(7);
+pub(in crate::shop) const HEAT: PointIx = PointIx(8);
 
 pub(in crate::shop) fn press() -> MachineRules {
     let counter = |point, name: &str| {
@@ -56,6 +57,7 @@ pub(in crate::shop) fn press() -> MachineRules {
         poll_ms: 1000,
         max_rate: Ideal::new(1000, 4),
         parts_per_cycle: 1,
+        process: Vec::new(),
     }
 }
 
@@ -284,7 +286,8 @@ fn sentence(event: &Event) -> String {
                 counted.why
             )
         }
-        Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.order.order, order.change),
+        Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.job.number(), order.change),
+        Event::Operator(operator) => format!("{} {} {:?}", seconds(operator.at), operator.operator, operator.action),
         Event::Shift(stated) => {
             let word = if stated.window.is_final { "" } else { " provisional" };
             format!("{} stated {} revision {}{word}", seconds(stated.at), stated.id, stated.revision)

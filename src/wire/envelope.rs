@@ -74,11 +74,21 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
         }
         Event::Order(order) => {
             let kind = match order.change {
+                order::Change::Stored => schema::ORDER_STORED,
                 order::Change::Started => schema::ORDER_STARTED,
+                order::Change::Paused => schema::ORDER_PAUSED,
+                order::Change::Resumed => schema::ORDER_RESUMED,
                 order::Change::Ended => schema::ORDER_ENDED,
+                order::Change::Aborted => schema::ORDER_ABORTED,
+                order::Change::Cancelled => schema::ORDER_CANCELLED,
+                order::Change::Updated => schema::ORDER_UPDATED,
             };
-            let subject = format!("{}/{}", order.machine, order.order.order);
+            let subject = format!("{}/{}", order.machine, order.job.number());
             seal(names, told, kind, subject, payload::order::data(about, order))
+        }
+        Event::Operator(operator) => {
+            let data = payload::operator::data(about, operator);
+            seal(names, told, schema::OPERATOR_CHANGED, told.id.to_string(), data)
         }
         Event::Shift(stated) => {
             let subject = format!("{}/{}", stated.machine, stated.id);

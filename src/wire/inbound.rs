@@ -4,6 +4,8 @@
 //! not known is passed over, so that a slip of the pen changes nothing. One file a verb: a struct of its keys, and what
 //! they mean as a [`Wish`](crate::event::command::Wish); a new verb is one more arm of [`read`].
 
+pub mod operator;
+pub mod order;
 pub mod reason;
 pub mod scrap;
 
@@ -71,6 +73,8 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
         Err(refusal) => return refused(command_id, by, refusal),
     };
     let wish = match verb {
+        "operator" => fields(whole).and_then(operator::wish),
+        "order" => fields(whole).and_then(order::wish),
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),
         _ => Err(Refusal::new("unknown_verb", format!("there is no command `{verb}`"))),

@@ -2,8 +2,10 @@
 
 pub mod downtime;
 pub mod notice;
+pub mod operator;
 pub mod order;
 pub mod picture;
+pub mod process;
 pub mod production;
 pub mod reply;
 pub mod report;

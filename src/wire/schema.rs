@@ -92,10 +92,24 @@ events! {
     DOWNTIME_AMENDED: Machine, payload::downtime::Data<'static> = "andon.downtime.amended.v1";
     /// Parts were counted.
     PRODUCTION_COUNTED: Machine, payload::production::Data<'static> = "andon.production.counted.v1";
+    /// An order is known.
+    ORDER_STORED: Machine, payload::order::Data<'static> = "andon.order.stored.v1";
     /// An order runs.
     ORDER_STARTED: Machine, payload::order::Data<'static> = "andon.order.started.v1";
+    /// An order rests.
+    ORDER_PAUSED: Machine, payload::order::Data<'static> = "andon.order.paused.v1";
+    /// An order runs again.
+    ORDER_RESUMED: Machine, payload::order::Data<'static> = "andon.order.resumed.v1";
     /// An order is over.
     ORDER_ENDED: Machine, payload::order::Data<'static> = "andon.order.ended.v1";
+    /// An order was given up.
+    ORDER_ABORTED: Machine, payload::order::Data<'static> = "andon.order.aborted.v1";
+    /// A stored order is not to be made.
+    ORDER_CANCELLED: Machine, payload::order::Data<'static> = "andon.order.cancelled.v1";
+    /// An order is another than was said, or something was learned of its time.
+    ORDER_UPDATED: Machine, payload::order::Data<'static> = "andon.order.updated.v1";
+    /// Somebody logged on or off at a machine.
+    OPERATOR_CHANGED: Machine, payload::operator::Data<'static> = "andon.operator.changed.v1";
     /// A shift (or day) is over, and these are its figures.
     SHIFT_STATED: Machine, payload::shift::Data<'static> = "andon.shift.stated.v1";
     /// Something that somebody should know.
@@ -208,6 +222,7 @@ impl Names {
             gateway: GATEWAY.to_owned(),
             machines: BTreeMap::from([(MACHINE.to_owned(), names)]),
             wall: Wall::default(),
+            shows_persons: false,
         }
     }
 }

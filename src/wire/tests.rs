@@ -57,6 +57,7 @@ fn names() -> Names {
     let press = MachineNames { line: "line-2".to_owned(), asset: "EQ-10042".to_owned() };
     Names {
         wall: Wall::default(),
+        shows_persons: false,
         prefix: "andon/v1".to_owned(),
         path: "acme/leipzig/hall-3".to_owned(),
         gateway: GATEWAY.to_owned(),
@@ -107,6 +108,7 @@ fn stop(revision: u64, until: i64) -> Stop {
         order: None,
         product: None,
         lot: None,
+        operator: None,
         inferred: None,
         class: Class::Failure,
         signal: None,
@@ -205,6 +207,7 @@ fn production() -> Event {
         why: Why::Edge,
         moved: None,
         cycles: Vec::new(),
+        process: Vec::new(),
     })))
 }
 
@@ -1049,6 +1052,7 @@ fn rules() -> Rules {
             poll_ms: 1000,
             max_rate: Ideal::new(1000, 4),
             parts_per_cycle: 1,
+            process: Vec::new(),
         }],
     }
 }
