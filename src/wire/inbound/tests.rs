@@ -31,7 +31,7 @@ fn without_a_time_it_takes_effect_when_it_arrives() {
     let command =
         ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": -3, "kind": "rework"}"#).command.unwrap();
     assert_eq!(command.at, NOW);
-    assert_eq!(command.wish, Wish::Scrap { quantity: -3, kind: Scrap::Rework });
+    assert_eq!(command.wish, Wish::Scrap { quantity: -3, kind: Scrap::Rework, code: None, order: None });
 }
 
 #[test]
