@@ -164,7 +164,8 @@ fn an_order_is_made_and_told_so_that_an_erp_can_book_it() {
     let updated = shop.event("updated", "A-1");
     assert_eq!((&updated["data"]["yield"], &updated["data"]["revision"]), (&json!(6), &json!(4)));
     daemon.stop();
-    let windows = shop.place.report(&["--window", "order"]);
+    let answer = shop.place.ask(&["report", "-c", "andon.toml", "--format", "json", "--window", "order"]);
+    let windows: Value = serde_json::from_str(&answer.out).unwrap();
     let windows = windows["windows"].as_array().unwrap();
     let of = |id: &str| windows.iter().find(|window| window["id"] == id).unwrap();
     assert_eq!((&of("A-1")["counts"]["good"], &of("A-2")["counts"]["total"]), (&json!(5), &json!(0)));

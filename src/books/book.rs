@@ -161,7 +161,10 @@ impl Book {
             }
             Event::Order(order) => {
                 let doubt = self.doubt();
-                self.enter_reading(Reading { at: order.at, counts: order.counts, doubt });
+                // Before what is remembered it stands elsewhere.
+                if order.at >= self.since {
+                    self.enter_reading(Reading { at: order.at, counts: order.counts, doubt });
+                }
                 self.enter_process(&order.process);
                 order.bookings().iter().for_each(|booked| self.assign(booked));
             }
@@ -418,8 +421,7 @@ impl Book {
 
     /// An assignment takes the place of all that began in its time.
     fn assign(&mut self, booked: &Booked) {
-        let begins = self.begins();
-        if booked.to.is_some_and(|to| to <= booked.from || begins.is_some_and(|begins| to <= begins)) {
+        if booked.to.is_some_and(|to| to <= booked.from || to <= self.since) {
             return;
         }
         let after = booked.to.map(|to| (to, self.order_at(to).cloned()));

@@ -155,9 +155,15 @@ impl Chronicle {
         }
     }
 
-    /// Since when a machine's book reaches.
+    /// Since when whole days of a machine are in memory; a stop may reach further back.
     pub fn since(&self, machine: &str) -> Stamp {
-        self.machines.get(machine).map_or(Stamp::MIN, |machine| machine.book.since)
+        let Some(machine) = self.machines.get(machine).filter(|machine| machine.book.since > Stamp::MIN) else {
+            return Stamp::MIN;
+        };
+        let (since, calendar) = (machine.book.since, &machine.terms.calendar);
+        let day = calendar.day(since);
+        let (begun, ended) = calendar.wall().hull(day.from, day.to);
+        if begun < since { ended } else { since }
     }
 
     /// Lets go what was fetched.
@@ -170,7 +176,9 @@ impl Chronicle {
         let machine = self.machines.get(told.event.machine()?)?;
         let touched = touched(&machine.book, &told.event);
         let since = machine.book.since;
-        (touched < since).then(|| (touched, until(&told.event).min(since)))
+        let begun = || machine.day_begun(touched);
+        let is_before = touched < Stamp::MAX && begun() < since;
+        is_before.then(|| (begun(), until(&told.event).min(since).max(touched.plus(1))))
     }
 
     /// What a machine's book says of a window as of then; `None` where that is nothing, or no longer in memory. And whether
@@ -203,7 +211,8 @@ impl Keeping {
             self.open = self.ended_since(self.book.since);
         }
         let touched = touched(&self.book, &told.event);
-        if touched < self.book.since {
+        // Of the day in which memory begins only the page knows all.
+        if touched < Stamp::MAX && self.day_begun(touched) < self.book.since {
             self.correct(id, &told.event, touched, &mut entries);
         }
         match &told.event {
@@ -279,20 +288,28 @@ impl Keeping {
     /// An event of a time that is no longer in memory: into the pages that were fetched for it.
     fn correct(&mut self, id: &str, event: &Event, touched: Stamp, entries: &mut Vec<Entry>) {
         let until = until(event);
-        let mut missing = (touched, until.min(self.book.since));
+        let mut missing = (touched, until.min(self.book.since).max(touched.plus(1)));
         let mut past = std::mem::take(&mut self.past);
         past.sort_by_key(|(day, _)| day.from);
         let is_touched = |day: &Period| touched < day.to && day.from <= until;
+        let is_wide = matches!(event, Event::Order(_) | Event::Operator(_));
         for (day, book) in past.iter_mut().filter(|(day, _)| is_touched(day)) {
             if day.from <= missing.0 {
                 missing.0 = missing.0.max(day.to);
             }
-            book.apply(event);
+            // What spans days is entered in all of them at once: no page knows what lies between.
+            if !is_wide {
+                book.apply(event);
+            }
         }
         // A day that the wall clock was set back into has several pages.
         let mut whole = Book::default();
         past.iter().for_each(|(_, book)| whole.join(book.clone()));
         whole.since = past.first().map_or(Stamp::MAX, |(day, _)| day.from);
+        if is_wide {
+            whole.apply(event);
+            past.iter_mut().for_each(|(day, book)| *book = cut(&whole, day.from, day.to));
+        }
         let end = past.last().map_or(Stamp::MIN, |(day, _)| day.to);
         for (day, book) in past.iter().filter(|(day, _)| is_touched(day)) {
             self.write(id, book, (&whole, end), &mut Open { day: day.clone(), page: None, window: None }, entries);

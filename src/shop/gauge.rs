@@ -77,6 +77,17 @@ impl Gauges {
         }
     }
 
+    /// What was told up to then is not told again: the mark may be older than that.
+    pub fn resume(&mut self, told_to: Option<Stamp>) {
+        let Some(told_to) = told_to else { return };
+        self.open.take_if(|open| open.from < told_to);
+        self.spells.retain(|spell| spell.from >= told_to);
+        self.gauges
+            .iter_mut()
+            .filter_map(|gauge| gauge.look.as_mut())
+            .for_each(|look| look.until = look.until.max(told_to));
+    }
+
     /// The points, by their place.
     pub fn points(&self) -> impl Iterator<Item = (PointIx, usize)> + '_ {
         self.gauges.iter().enumerate().map(|(place, gauge)| (gauge.point, place))

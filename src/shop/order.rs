@@ -422,7 +422,7 @@ impl Office<'_> {
         let before = known.filter(|_| is_made);
         let stored = Draft {
             change: Change::Stored,
-            at: if is_made { self.at } else { self.desk.now },
+            at: if is_made || is_start { self.at } else { self.desk.now },
             before,
             after: job.clone(),
         };

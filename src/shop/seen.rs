@@ -37,6 +37,9 @@ const RESTART_BRIDGE_MS: i64 = 5_000;
 /// Edges of the calendar that went by while the gateway was off are made up for so far back. Milliseconds.
 const MISSED_MS: i64 = 400 * 86_400_000;
 
+/// From the arrival of a command to its turn. Milliseconds.
+const PROMPT_MS: i64 = 1_000;
+
 /// Most faults that wait to see whether the stop goes on: some PLCs show a running number where a code is expected.
 const LATE_FAULTS: usize = 17;
 
@@ -239,6 +242,7 @@ impl Seen {
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
         self.parts.count_by(parts_per_cycle(rules, machine));
+        self.parts.gauges.resume(machine.book.process.last().map(|spell| spell.to));
         let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
         self.parts.resume_cycles(&machine.book, ideal(rules, machine), parts.last_part.filter(is_same));
         let told_at = machine.current.map(|current| current.at.max(current.since));
@@ -586,7 +590,9 @@ impl Seen {
             Wish::Scrap { .. } => self.parts.scrap(desk, rules, (&around, command), past)?,
             Wish::Order(wish) => {
                 self.parts.cut();
-                self.parts.gauges.cut(desk.now);
+                // A command that takes effect on its arrival is decided a moment later.
+                let is_prompt = desk.now.since(command.at) <= PROMPT_MS;
+                self.parts.gauges.cut(if is_prompt { command.at.min(desk.now) } else { desk.now });
                 let subject = order::command(desk, rules, self.scene(&around), (command, wish), past)?;
                 self.parts.gauges.forget();
                 Some(subject)

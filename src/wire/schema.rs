@@ -128,6 +128,10 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Stores, starts, pauses, resumes, stops, aborts, cancels or changes a job order (OPC 10031-4).
+    Machine "order": inbound::order::Order;
+    /// Says that somebody logs on or off.
+    Machine "operator": inbound::operator::Operator;
     /// Says what a downtime was, splits or merges it, or claims unknown time.
     Machine "reason": inbound::reason::Reason;
     /// Says that good parts were none.

@@ -992,6 +992,10 @@ fn a_command_that_is_as_described_is_read_and_one_with_another_key_is_neither() 
             serde_json::json!({ "started_at": when, "ended_at": "2026-11-23T07:10:00+01:00", "code": "mech.jam" }),
         ),
         ("scrap", serde_json::json!({ "quantity": -3, "kind": "rework", "expires_at": when })),
+        ("scrap", serde_json::json!({ "quantity": 3, "kind": "reworked", "code": "porous", "order": "A-1" })),
+        ("order", serde_json::json!({ "command": "Store", "order": "A-1", "quantity": 5, "planned_end": when })),
+        ("order", serde_json::json!({ "command": "Start", "order": "A-1", "on_start": "switch", "ideal_cycle": "1s" })),
+        ("operator", serde_json::json!({ "operator": "P-17", "action": "log_off" })),
     ];
     for (verb, keys) in commands {
         let is_read = |command: &Value| {

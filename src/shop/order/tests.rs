@@ -420,6 +420,28 @@ fn process_values_of_a_lot_are_weighted_by_time_and_a_failed_reading_is_missing_
 }
 
 #[test]
+fn a_mark_that_is_older_than_an_event_loses_nothing_after_it() {
+    let mut strip = Strip::new(heated(), LONG);
+    let look = |strip: &mut Strip, second: i64, value: f64| {
+        strip.play_until(usize::try_from(second).unwrap());
+        let observation = Observation { at: at(second), readings: vec![(HEAT, Reading::Good(Value::Real(value)))] };
+        let turn = strip.shop.turn(Input::Observed(&observation), at(second));
+        strip.tell(turn);
+    };
+    look(&mut strip, 3, 10.0);
+    look(&mut strip, 4, 10.0);
+    let marks = strip.shop.marks();
+    order(&mut strip, 5, 5, wish(What::StoreAndStart, "A-1"));
+    let known = serde_json::from_str(&serde_json::to_string(strip.shop.known()).unwrap()).unwrap();
+    strip.shop = crate::shop::Shop::open(strip.shop.rules().clone(), known, &marks);
+    look(&mut strip, 6, 40.0);
+    order(&mut strip, 8, 8, wish(What::Stop, "A-1"));
+    let heat = last(&strip, "A-1").values["heat"];
+    // 10 until 6, then 40.
+    assert_eq!((heat.ms, heat.missing_ms, heat.mean()), (3_000, 0, Some(30.0)));
+}
+
+#[test]
 fn process_values_survive_a_restart() {
     let mut strip = Strip::new(heated(), LONG);
     let look = |strip: &mut Strip, second: i64, value: f64| {
