@@ -1,5 +1,11 @@
 //! Orders as an MES runs them, over a broker that is not ours: stored, made, confirmed, and corrected afterwards.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value
+)]
 
 #[path = "common/andon.rs"]
 mod andon;

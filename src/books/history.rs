@@ -176,9 +176,8 @@ impl Chronicle {
         let machine = self.machines.get(told.event.machine()?)?;
         let touched = touched(&machine.book, &told.event);
         let since = machine.book.since;
-        let begun = || machine.day_begun(touched);
-        let is_before = touched < Stamp::MAX && begun() < since;
-        is_before.then(|| (begun(), until(&told.event).min(since).max(touched.plus(1))))
+        let range = || (touched, until(&told.event).min(since).max(touched.plus(1)));
+        machine.asks(told, touched).then(range)
     }
 
     /// What a machine's book says of a window as of then; `None` where that is nothing, or no longer in memory. And whether
@@ -211,8 +210,7 @@ impl Keeping {
             self.open = self.ended_since(self.book.since);
         }
         let touched = touched(&self.book, &told.event);
-        // Of the day in which memory begins only the page knows all.
-        if touched < Stamp::MAX && self.day_begun(touched) < self.book.since {
+        if self.asks(told, touched) {
             self.correct(id, &told.event, touched, &mut entries);
         }
         match &told.event {
@@ -253,6 +251,13 @@ impl Keeping {
         entries
     }
 
+    /// What is told of a time before memory; and what somebody asks for of the day in which memory begins: only its page knows
+    /// all of it.
+    fn asks(&self, told: &Told, touched: Stamp) -> bool {
+        let since = self.book.since;
+        touched < since || (told.command_id.is_some() && touched < Stamp::MAX && self.day_begun(touched) < since)
+    }
+
     /// A downtime of a statement has gone on: the figures are the same, what is said of it is not.
     fn refresh_shares(&mut self, id: &str, touched: Stamp, entries: &mut Vec<Entry>) {
         let by = self.terms.measure(id, self.terms.counting(self.raw.as_ref()), self.now);
@@ -288,7 +293,7 @@ impl Keeping {
     /// An event of a time that is no longer in memory: into the pages that were fetched for it.
     fn correct(&mut self, id: &str, event: &Event, touched: Stamp, entries: &mut Vec<Entry>) {
         let until = until(event);
-        let mut missing = (touched, until.min(self.book.since).max(touched.plus(1)));
+        let mut missing = (touched, until.min(self.book.since));
         let mut past = std::mem::take(&mut self.past);
         past.sort_by_key(|(day, _)| day.from);
         let is_touched = |day: &Period| touched < day.to && day.from <= until;

@@ -149,11 +149,10 @@ pub fn switch(desk: &mut Desk<'_>, rules: &MachineRules, scene: Scene<'_>, switc
     }
     if let Some(order) = next {
         let known = desk.known.machines.get(&rules.id).and_then(|machine| machine.orders.get(&order.order)).cloned();
-        let mut after = match known.clone() {
-            Some(job) if job.is_stored => job,
-            // What only a PLC names is made anew each time.
-            known => Job { revision: known.map_or(0, |job| job.revision), ..Job::default() },
-        };
+        // What only a PLC names is made anew each time; when it was made before stays as it was.
+        let revision = known.as_ref().map_or(0, |job| job.revision);
+        let known = known.filter(|job| job.is_stored);
+        let mut after = known.clone().unwrap_or_else(|| Job { revision, ..Job::default() });
         let change = if after.began.is_some() { Change::Resumed } else { Change::Started };
         (after.order, after.state, after.ended_at, after.is_shown) = (order, State::Running, None, true);
         after.run(switch.at, None);

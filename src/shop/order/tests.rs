@@ -318,6 +318,8 @@ fn what_only_the_plc_names_is_made_anew_each_time() {
         orders(&strip).iter().map(|order| (order.change, order.job.revision, counts(order).total)).collect();
     let expected = [(Change::Started, 1, 0), (Change::Ended, 2, 7), (Change::Started, 3, 0), (Change::Ended, 4, 7)];
     assert_eq!(told, expected, "each revision of a subject is higher than the one before");
+    let ran: Vec<bool> = [5, 12, 20, 30].into_iter().map(|second| strip.book.order_at(at(second)).is_some()).collect();
+    assert_eq!(ran, [true, false, true, false], "the first time stays its own");
 }
 
 #[test]
