@@ -76,7 +76,7 @@ fn take_over(from: &Path, to: &Path) {
     db.execute_batch(&format!("ATTACH '{}' AS year", from.join("data/andon.db").display())).unwrap();
     db.execute_batch("INSERT OR IGNORE INTO terms SELECT * FROM year.terms; BEGIN").unwrap();
     for n in 0..MACHINES {
-        for table in ["stated", "page"] {
+        for table in ["stated", "stated_more", "page"] {
             let columns: Vec<String> = db
                 .prepare(&format!("SELECT name FROM pragma_table_info('{table}') WHERE name <> 'machine'"))
                 .unwrap()

@@ -3,10 +3,12 @@
 //! [`Event`] is what happened: an enum with one variant a ledger, each carrying the whole record after it,
 //! so that whoever folds events needs nothing else. A [`Told`] event has its place in the one sequence.
 
+pub mod asset;
 pub mod command;
 pub mod cycle;
 pub mod id;
 pub mod ideal;
+pub mod meter;
 pub mod notice;
 pub mod operator;
 pub mod order;
@@ -37,6 +39,10 @@ pub enum Event {
     Order(Box<order::Event>),
     /// Somebody logged on or off.
     Operator(operator::Event),
+    /// An asset became another in the register of the CMMS.
+    Asset(Box<asset::Event>),
+    /// A meter was read.
+    Meter(Box<meter::Event>),
     /// A shift was stated.
     Shift(shift::Event),
     /// Somebody should know.
@@ -52,6 +58,8 @@ impl Event {
             Event::Part(_) => "production",
             Event::Order(_) => "order",
             Event::Operator(_) => "operator",
+            Event::Asset(_) => "asset",
+            Event::Meter(_) => "meter",
             Event::Shift(_) => "shift",
             Event::Notice(_) => "notice",
         }
@@ -64,6 +72,8 @@ impl Event {
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
             Event::Operator(operator) => operator.at,
+            Event::Asset(asset) => asset.at,
+            Event::Meter(read) => read.at,
             Event::Shift(shift) => shift.at,
             Event::Notice(notice) => notice.at,
         }
@@ -85,6 +95,8 @@ impl Event {
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
             Event::Operator(operator) => Some(&operator.machine),
+            Event::Asset(_) => None,
+            Event::Meter(read) => (!read.is_gone).then_some(&read.machine),
             Event::Shift(shift) => Some(&shift.machine),
             Event::Notice(notice) => notice.machine.as_deref(),
         }

@@ -149,7 +149,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let in_memory = marks_file.read().map(|kept| kept.body);
-    let marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
+    let mut marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
+    door::recall(&settings.journal.data_dir, &mut marks.lists)?;
     let is_first = known.last_sequence() == 0 && marks == Marks::default();
     let (end, boot) = ((!is_first).then(|| known.at.max(marks.at).plus(1)), boot_id());
     let anchor = latest_anchor(start.marks.as_deref(), in_memory.as_deref(), &boot);
@@ -315,6 +316,7 @@ impl Gateway {
         let turn = self.shop.turn(Input::Tick, now);
         self.enclose(turn.told, &mut envelope);
         self.reach(&mut envelope);
+        self.shop.show_meters();
         // From its first word on, another process of this boot can go on exactly.
         envelope.marks = serde_json::to_string(&self.marks()).ok();
         self.pictures.all(&self.shop, &self.names, now, &mut envelope);
@@ -634,6 +636,10 @@ impl Gateway {
                 self.send(envelope);
             }
         }
+        // Marks that go to the journal bear what meters are shown to read: no start shows less.
+        if self.beats.is_multiple_of(MARK_BEATS) {
+            self.shop.show_meters();
+        }
         if let Ok(marks) = serde_json::to_string(&self.marks()) {
             self.memory.keep(marks.clone());
             // In trouble a picture would only wait for the disk, one more each beat, and be old when it is shown.
@@ -644,6 +650,7 @@ impl Gateway {
                     self.pictures.oees(&self.shop, &self.names, now, &mut envelope);
                 }
                 if self.beats.is_multiple_of(MARK_BEATS) {
+                    Pictures::meters(&self.shop, &self.names, now, &mut envelope);
                     envelope.marks = Some(marks);
                 }
                 if envelope.marks.is_some() || !envelope.passengers.is_empty() {

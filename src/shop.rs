@@ -3,11 +3,13 @@
 //! `run`, `replay` and every test call the same [`Shop::turn`]. [`Known`] is the fold of the events told and changes only
 //! by `apply`; [`seen`] is volatile and changes only by looking; [`Rules`] change only by a restart.
 
+pub mod asset;
 pub mod clock;
 pub mod correction;
 pub mod gauge;
 pub mod known;
 pub mod operator;
+pub mod meter;
 pub mod order;
 pub mod part;
 pub mod rules;
@@ -17,12 +19,13 @@ pub mod stop;
 pub mod watch;
 
 use crate::{
-    books::Counting,
+    books::{Counting, history::touched},
     event::{
         Event, Stamp, Told,
-        command::{Command, Refusal, Reply, Verdict},
+        command::{Command, Refusal, Reply, Verdict, Wish},
         cycle::Spell,
         id::{Role, mint},
+        meter::Readings,
         notice,
         part::Counts,
         process, topic_key,
@@ -30,8 +33,10 @@ use crate::{
     },
     signal::{Observation, PointIx, motion::Edge},
 };
+use asset::Lists;
 pub use correction::Past;
 pub use known::Known;
+use meter::{Feed, Meters};
 pub use rules::Rules;
 use rules::{MachineRules, RunRule};
 use seen::{Seen, SeenMark, Use};
@@ -93,6 +98,12 @@ pub struct Marks {
     pub anchor: Option<Anchor>,
     /// By machine id.
     pub machines: BTreeMap<String, SeenMark>,
+    /// What meters were shown to read, by asset.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Readings>,
+    /// Lists of assets of which not every part has come.
+    #[serde(skip_serializing_if = "Lists::is_empty")]
+    pub lists: Lists,
 }
 
 /// The machines of one gateway.
@@ -104,6 +115,8 @@ pub struct Shop {
     uses: Vec<Vec<(usize, Use)>>,
     touched: Vec<usize>,
     edges: Vec<Edge>,
+    meters: Meters,
+    lists: Lists,
     /// No machine needs a tick before; `MIN` before the first input.
     next_wake: Stamp,
     /// The latest moment that was decided about before this start.
@@ -121,6 +134,9 @@ pub struct Desk<'a> {
     /// What everything that is told follows from, where somebody asked.
     command_id: Option<String>,
     edges: Vec<Edge>,
+    /// By machine: since when what was told makes figures others, as far as statements were not looked at again since.
+    unreviewed: BTreeMap<String, Stamp>,
+    meters: Meters,
     now: Stamp,
 }
 
@@ -141,8 +157,24 @@ impl Desk<'_> {
             command_id: self.command_id.clone(),
             event,
         };
+        self.mark_unreviewed(&told.event);
         self.known.apply(&told);
         self.told.push(told);
+    }
+
+    fn mark_unreviewed(&mut self, event: &Event) {
+        let Some(id) = event.machine() else { return };
+        let since = self.known.machines.get(id).map_or(Stamp::MAX, |machine| touched(&machine.book, event));
+        match self.unreviewed.get_mut(id) {
+            _ if since == Stamp::MAX => {}
+            Some(first) => *first = since.min(*first),
+            None => drop(self.unreviewed.insert(id.to_owned(), since)),
+        }
+    }
+
+    /// Since when what was told of a machine since the last time makes its figures others; `MAX`: nothing does.
+    fn take_unreviewed(&mut self, machine: &str) -> Stamp {
+        self.unreviewed.remove(machine).unwrap_or(Stamp::MAX)
     }
 
     /// An id for what the next event names first.
@@ -176,6 +208,7 @@ impl Shop {
             }
             uses[point.0].push((index, what));
         };
+        let made = |id: &String| known.feeds.get(id).map_or(0, Feed::made);
         let mut seen = Vec::with_capacity(rules.machines.len());
         for (index, machine) in rules.machines.iter().enumerate() {
             let mut one = Seen::new(machine);
@@ -183,7 +216,7 @@ impl Shop {
             if remembered != (None, None) {
                 let (empty_known, empty_mark) = (known::Machine::default(), SeenMark::default());
                 let (known, mark) = (remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
-                one.resume(machine, known, mark, marks.sequence);
+                one.resume(machine, known, made(&machine.id), mark, marks.sequence);
             }
             let by_counts = matches!(machine.run, RunRule::Counts { .. });
             let deciding = one.parts.points().map(|(_, role)| role).next();
@@ -211,6 +244,8 @@ impl Shop {
             seen.push(one);
         }
         Shop {
+            meters: Meters::new(&rules, marks),
+            lists: marks.lists.clone(),
             rules,
             since: if marks.machines.is_empty() { known.at } else { known.at.max(marks.at) },
             known,
@@ -235,6 +270,8 @@ impl Shop {
             is_mark_due: false,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
+            meters: std::mem::take(&mut self.meters),
             now,
         };
         if is_first {
@@ -245,6 +282,12 @@ impl Shop {
         if self.next_wake <= now {
             self.next_wake = wake(&mut desk, &mut self.seen, now);
         }
+        if is_first {
+            meter::open(&mut desk, &self.seen);
+            asset::open(&mut desk);
+            self.next_wake = self.next_wake.min(desk.meters.next_wake());
+        }
+        self.lists.tick(&mut desk);
         let mut reply = None;
         match input {
             Input::Observed(observation) => {
@@ -268,13 +311,23 @@ impl Shop {
                 let command = &command.on(&desk.known.wall, now);
                 desk.command_id = Some(command.command_id.clone());
                 let index = machine.map(|id| rules.machines.iter().position(|rules| rules.id == id));
+                let from = desk.told.len();
                 let verdict = match (machine, index.flatten()) {
-                    (_, Some(index)) => self.seen[index].command(&mut desk, &rules.machines[index], command, past),
-                    (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
-                    (None, None) => {
-                        let text = format!("{} is a command about a machine", command.wish.verb());
-                        Err(Refusal::new("unknown_verb", text))
+                    (_, Some(index)) => {
+                        let verdict = self.seen[index].command(&mut desk, &rules.machines[index], command, past);
+                        if let Some(past) = past {
+                            meter::correct(&mut desk, &rules.machines[index], &past.book, from);
+                        }
+                        verdict
                     }
+                    (Some(id), None) => Err(Refusal::new("unknown_machine", format!("there is no machine {id}"))),
+                    (None, None) => match &command.wish {
+                        Wish::Asset(wish) => asset::decide(&mut desk, &mut self.lists, command, wish),
+                        wish => {
+                            let text = format!("{} is a command about a machine", wish.verb());
+                            Err(Refusal::new("unknown_verb", text))
+                        }
+                    },
                 };
                 let (command_id, verb) = (command.command_id.clone(), command.wish.verb().to_owned());
                 reply = Some(Reply {
@@ -286,7 +339,9 @@ impl Shop {
             Input::Clock { step_ms, is_synced } => clock::set(&mut desk, step_ms, is_synced),
             Input::Tick => {}
         }
+        meter::tell_due(&mut desk, &self.seen);
         self.edges = desk.edges;
+        self.meters = desk.meters;
         let turn = Turn { told: desk.told, reply, is_mark_due: desk.is_mark_due };
         if let Input::Clock { .. } = input { self.set_clock(turn, now) } else { turn }
     }
@@ -301,13 +356,18 @@ impl Shop {
             is_mark_due: turn.is_mark_due,
             command_id: None,
             edges: std::mem::take(&mut self.edges),
+            unreviewed: BTreeMap::new(),
+            meters: std::mem::take(&mut self.meters),
             now,
         };
         for (seen, rules) in self.seen.iter_mut().zip(&self.rules.machines) {
             seen.set_clock(&mut desk, rules, now);
             self.next_wake = self.next_wake.min(seen.next_wake(rules));
         }
+        desk.meters.set_clock(&self.rules, &desk.known.wall, now);
+        self.next_wake = self.next_wake.min(desk.meters.next_wake());
         self.edges = desk.edges;
+        self.meters = desk.meters;
         Turn { told: desk.told, is_mark_due: desk.is_mark_due, ..turn }
     }
 
@@ -327,7 +387,7 @@ impl Shop {
 
     /// When the next tick is due.
     pub fn next_wake(&self) -> Stamp {
-        self.next_wake
+        self.next_wake.min(self.lists.next_wake())
     }
 
     /// The latest moment that was decided about.
@@ -349,7 +409,14 @@ impl Shop {
     pub fn marks(&self) -> Marks {
         let machines =
             self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark(rules)));
-        Marks { at: self.now, sequence: self.known.last_sequence(), anchor: None, machines: machines.collect() }
+        Marks {
+            at: self.now,
+            sequence: self.known.last_sequence(),
+            anchor: None,
+            machines: machines.collect(),
+            meters: self.meters.mark(),
+            lists: self.lists.clone(),
+        }
     }
 
     /// The machines with what was last seen of them.
@@ -406,11 +473,20 @@ fn wake(desk: &mut Desk<'_>, seen: &mut [Seen], now: Stamp) -> Stamp {
     loop {
         let first = wakes.iter().copied().enumerate().min_by_key(|(_, wake)| *wake);
         let (index, due) = first.unwrap_or((0, Stamp::MAX));
+        let edge = desk.meters.next_wake();
+        if edge < due && edge <= now {
+            desk.now = edge;
+            meter::edge(desk, edge);
+            meter::tell_due(desk, seen);
+            continue;
+        }
         desk.now = due.min(now);
         if due > now {
-            return due;
+            return due.min(edge);
         }
         seen[index].tick(desk, &rules.machines[index], due);
+        desk.meters.follow(index, seen[index].live(due));
+        meter::tell_due(desk, seen);
         wakes[index] = seen[index].next_wake(&rules.machines[index]);
     }
 }
@@ -437,6 +513,7 @@ fn look(
     for index in touched.drain(..) {
         let rules = &desk.rules.machines[index];
         seen[index].see(desk, rules, now, is_last);
+        desk.meters.follow(index, seen[index].live(now));
         next_wake = next_wake.min(seen[index].next_wake(rules));
     }
     next_wake

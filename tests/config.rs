@@ -2076,12 +2076,78 @@ machines = ["press-8"]"#)
 fn a_table_where_several_stand_does_not_echo() {
     let text = with("[[machine]]", "[plc]\nid = \"two\"\n\n[[machine]]");
     expect![[r#"
-        andon.toml:16:2: duplicate key
+        andon.toml:16:1: [plc] is a single table, and there are 2 of them
           16 | [plc]
-             |  ^^^
-        hint: keep one of them; tables of which there may be several are written [[…]]
+             | ^^^^^
+        hint: write [[plc]], each time
     "#]]
     .assert_eq(&said(&text));
+}
+
+/// Each key that stands in two of them is a fault to the parser.
+#[test]
+fn single_brackets_around_each_of_several_are_one_fault() {
+    for (name, one) in [
+        ("plc", "id = \"two\"\ntcp = \"h:1\"\n[plc.points]\nrun = { coil = 0 }\ntotal = { holding = 0 }"),
+        (
+            "machine",
+            "id = \"two\"\nline = \"l\"\nrun = \"press-plc.run\"\nideal_cycle = \"1s\"\n[machine.states]\nrunning = [6]",
+        ),
+        ("line", "id = \"one\""),
+        ("product", "code = \"p\"\nideal_cycle = \"1s\""),
+        ("reason", "code = \"x\"\nclass = \"failure\""),
+        ("shift", "id = \"early\"\nstart = \"06:00\"\nend = \"14:00\""),
+        ("holiday", "date = \"2026-12-25\""),
+        ("planned_stop", "days = [\"mon\"]"),
+        ("serial", "id = \"a\"\npath = \"/dev/ttyS0\""),
+    ] {
+        let text = format!("{MINIMAL}\n[{name}] # one\n{one}\n\n[{name}]\n{one}\n");
+        let faults = load_text("andon.toml", &text).unwrap_err();
+        let told: Vec<String> = faults.iter().map(|fault| fault.render()).collect();
+        assert_eq!(faults.len(), 1, "{name}: {told:#?}");
+        assert!(told[0].contains(&format!("[{name}] is a single table, and there are ")), "{told:#?}");
+        assert!(told[0].contains(&format!("hint: write [[{name}]], each time")), "{told:#?}");
+    }
+    // Of what is inside one of several, that alone is named.
+    let shift = "[[shift]]\nid = \"early\"\nstart = \"06:00\"\nend = \"14:00\"\n";
+    let pause = "[shift.breaks]\nstart = \"09:00\"\nend = \"09:15\"\n";
+    let told = said(&format!("{MINIMAL}\n{shift}{pause}{pause}"));
+    assert!(told.contains("hint: write [[shift.breaks]], each time") && told.matches("hint").count() == 1, "{told}");
+    // Two that there may be only one of are what they were.
+    let told = said(&format!("{MINIMAL}\n[gateway]\nid = \"a\"\n"));
+    assert!(told.contains("duplicate key"), "{told}");
+}
+
+#[test]
+fn a_night_that_reaches_into_the_next_shift_is_to_end_where_that_begins() {
+    let shifts = |day_start: &str, all: &[(&str, &str, &str)]| {
+        let one = |(id, start, end): &(&str, &str, &str)| {
+            format!("[[shift]]\nid = \"{id}\"\nstart = \"{start}\"\nend = \"{end}\"\n")
+        };
+        let all: String = all.iter().map(one).collect();
+        format!("day_start = \"{day_start}\"\n{MINIMAL}\n{all}")
+    };
+    let (early, late) = (("early", "06:00", "14:00"), ("late", "14:00", "22:00"));
+    let told = said(&shifts("06:00", &[early, late, ("night", "22:00", "06:30")]));
+    assert!(told.contains("shift `night` goes across `day_start` (06:00)"), "{told}");
+    assert!(told.contains("hint: let it end at 06:00, where shift `early` begins\n"), "{told}");
+    // What is said helps.
+    plan(&shifts("06:00", &[early, late, ("night", "22:00", "06:00")]));
+
+    let told = said(&shifts("06:00", &[("early", "06:15", "14:00"), late, ("night", "22:00", "06:30")]));
+    let words =
+        "hint: let it end at 06:15, where shift `early` begins, and write day_start = \"06:15\" at the top of the file";
+    assert!(told.contains(words), "{told}");
+    plan(&shifts("06:15", &[("early", "06:15", "14:00"), late, ("night", "22:00", "06:15")]));
+
+    // Nothing to reach into: the next time between shifts.
+    let told = said(&shifts("06:00", &[("early", "06:30", "14:00"), late, ("night", "22:00", "06:30")]));
+    assert!(
+        told.contains("hint: write day_start = \"06:30\" at the top of the file: no shift goes across it"),
+        "{told}"
+    );
+    let told = said(&shifts("23:00", &[("early", "02:30", "14:30"), ("late", "14:30", "02:30")]));
+    assert!(told.contains("hint: write day_start = \"02:30\" at the top of the file"), "{told}");
 }
 
 #[test]
@@ -2246,7 +2312,7 @@ fn defaults_spelled_out_make_the_same_plan() {
             .collect()
     };
     let of = |pointer: &str| spelled(schema.pointer(&format!("/properties/{pointer}")).unwrap());
-    let top = "day_start = \"00:00\"\nfinal_after = \"12h\"\nreopen_after = \"8h\"\n";
+    let top = "day_start = \"00:00\"\nfinal_after = \"12h\"\nmeter_every = \"1h\"\nreopen_after = \"8h\"\n";
     let text = MINIMAL
         .replace("[gateway]\n", &format!("{top}[gateway]\n{}", of("gateway")))
         .replace("[[plc]]\n", &format!("[mqtt]\n{}[oee]\n{}[[plc]]\n{}", of("mqtt"), of("oee"), of("plc/items")))
@@ -2537,7 +2603,7 @@ fn shifts_that_overlap_over_midnight_and_the_end_of_the_week() {
             andon.toml:28:6: shift `night` goes across `day_start` (00:00): it would lie in two days
               28 | id = "night"
                  |      ^^^^^^^
-            hint: write day_start = "09:00" at the top of the file: no shift goes across it
+            hint: let it end at 01:00, where shift `early` begins, and write day_start = "01:00" at the top of the file: no shift goes across it
             andon.toml:34:6: shift `early` overlaps shift `night` at andon.toml:28:6: both are on Mondays from 01:00 to 02:00
               34 | id = "early"
                  |      ^^^^^^^

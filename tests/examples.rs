@@ -111,6 +111,22 @@ fn every_example_passes_the_check() {
 }
 
 #[test]
+fn the_serial_line_that_an_example_speaks_of_passes_the_check() {
+    let text = text("seneca-z-d-in");
+    let from = text.find("#      [[serial]]").unwrap();
+    let lines = text[from..].lines().map_while(|line| line.strip_prefix("#      "));
+    let serial: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let tcp = text.lines().find(|line| line.starts_with("tcp ")).unwrap();
+    let place = Place::with(&(text.replace(tcp, "serial  = \"line-a\"") + &serial));
+    let answer = place.ask(&["check", "-c", "andon.toml"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert!(serial.contains("baud   = 38400"), "{serial}");
+    // A word that is none would be found.
+    place.configure(&place.read("andon.toml").replace("baud ", "bauds"));
+    assert_eq!(place.ask(&["check", "-c", "andon.toml"]).code, 78);
+}
+
+#[test]
 fn every_example_reads_its_device_at_these_addresses_in_this_order() {
     for (name, points) in PROFILES {
         let place = Place::with(&text(name));

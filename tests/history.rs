@@ -5,9 +5,12 @@
 mod plant;
 
 use andon::{
-    books::{Book, history::cut, window},
-    event::{Event, Stamp, Told, command::Wish, shift, stop, window::Window},
-    io::journal::{Reader, history::Stated},
+    books::{Book, Interval, Reading, book::Doubt, history::cut, window},
+    event::{Event, Stamp, Told, command::Wish, part::Counts, shift, stop, stop::Going, window::Window},
+    io::journal::{
+        Reader,
+        history::{Depth, Stated},
+    },
     shop::Rules,
 };
 use plant::{BEGIN, DAY_MS, HOUR_MS, MINUTE_MS, Plant, Temper};
@@ -76,14 +79,14 @@ fn check(plant: &Plant, data_dir: &Path) -> (usize, usize) {
             same_book(&kept, &cut(&book, page.from, page.to), &format!("the page {id} {}", page.id));
             pages += 1;
         }
-        let days = reader.windows((id, shift::Kind::Day), ALWAYS, true).unwrap();
+        let days = reader.windows((id, shift::Kind::Day), ALWAYS, Depth::Whole).unwrap();
         for day in days.iter().filter(|_| machine.calendar.has_shifts()) {
             let mut expected = counted(&plant.rules, &book, id, day, as_of);
             if !day.window.is_final {
                 // Not final yet when something was told of its machine last.
                 (expected.is_final, expected.flags) = (false, day.window.flags.clone());
             }
-            assert_eq!(day.window, expected, "the day {id} {}", day.id);
+            assert_eq!(*day.window, expected, "the day {id} {}", day.id);
             windows += 1;
         }
         let mut statements = BTreeMap::new();
@@ -95,7 +98,7 @@ fn check(plant: &Plant, data_dir: &Path) -> (usize, usize) {
             }
         }
         for kind in [shift::Kind::Shift, shift::Kind::Day] {
-            let kept = reader.windows((id, kind), ALWAYS, true).unwrap();
+            let kept = reader.windows((id, kind), ALWAYS, Depth::Whole).unwrap();
             let kept = kept.iter().filter(|_| kind == shift::Kind::Shift || !machine.calendar.has_shifts());
             for stated in kept {
                 let (sequence, told) = statements.remove(&(kind, stated.id.clone())).expect("it was stated");
@@ -106,7 +109,7 @@ fn check(plant: &Plant, data_dir: &Path) -> (usize, usize) {
                 let terms = plant.rules.terms(&plant.rules.machines[index]);
                 let by = terms.measure(id, andon::books::Counting::Read, as_of);
                 expected.downtimes = window::window(&book, stated.from, stated.to, &by).unwrap().downtimes;
-                assert_eq!(stated.window, expected, "{id} {}", stated.id);
+                assert_eq!(*stated.window, expected, "{id} {}", stated.id);
                 assert!(stated.sequence >= sequence && stated.revision == told.revision);
                 assert!(stated.terms.is_some());
                 windows += 1;
@@ -133,6 +136,34 @@ fn every_hour_comes_out_of_pages(reader: &Reader, plant: &Plant, id: &str, book:
             joined.join(serde_json::from_str(&page.body).unwrap());
         }
         assert_eq!(window::window(&joined, from, to, &by), window::window(book, from, to, &by), "{id} {from} – {to}");
+    }
+}
+
+/// What was made before a darkness of days shows behind it; a page of the day in which it began has that too.
+#[test]
+fn a_page_that_ends_in_darkness_bounds_its_parts_as_the_whole_book_does() {
+    let at = |minutes: i64| BEGIN.plus(minutes * MINUTE_MS);
+    let interval = |minutes, going| Interval { from: at(minutes), going, stop: None };
+    let reading = |minutes, total| {
+        let counts = Counts { total, good: total, ..Counts::default() };
+        Reading { at: at(minutes), counts, doubt: Doubt::default() }
+    };
+    let book = Book {
+        intervals: vec![
+            interval(0, Going::Running),
+            interval(14 * 60, Going::Unknown),
+            interval(40 * 60, Going::Running),
+        ],
+        readings: vec![reading(0, 0), reading(13 * 60, 100), reading(14 * 60 + 5, 170), reading(41 * 60, 170)],
+        ..Book::default()
+    };
+    let page = cut(&book, BEGIN, BEGIN.plus(DAY_MS));
+    for minutes in [14 * 60 + 1, 14 * 60 + 5, 15 * 60, 23 * 60] {
+        let counts = |book: &Book| {
+            let (one, other) = book.readings_around(at(minutes));
+            (one.counts, other.counts)
+        };
+        assert_eq!(counts(&page), counts(&book), "{minutes} minutes");
     }
 }
 
@@ -197,7 +228,8 @@ fn by_hand(folder: &Path, sql: &str) {
 }
 
 /// All that an andon of the first release would not have in its database.
-const NO_HISTORY: &str = "DROP TABLE history; DROP TABLE terms; DROP TABLE stated; DROP TABLE page;";
+const NO_HISTORY: &str = "DROP TABLE history; DROP TABLE terms; DROP TABLE stated; DROP TABLE stated_more; \
+                          DROP TABLE page;";
 
 /// Without what a revision says: the journal alone tells only the last figures.
 fn windows(mut report: Value) -> Vec<Value> {
@@ -238,6 +270,38 @@ fn a_report_says_the_same_with_and_without_what_is_kept() {
             }
             assert!(!kept.is_empty(), "{words:?}");
         }
+    }
+}
+
+/// Few windows are shown with their downtimes, many are not even read with them.
+#[test]
+fn every_format_says_the_same_with_and_without_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plant = Plant::open(folder.path(), 3, Temper { faults: false, dark: 0, ..LIVELY }, 13);
+    plant.live(BEGIN.plus(9 * DAY_MS + 5 * HOUR_MS));
+    plant.close(true);
+    let few = ["--from", "2026-10-21T10:20:00Z", "--to", "2026-10-21T23:30:00+02:00"];
+    let mut asked: Vec<Vec<&str>> = Vec::new();
+    for format in ["table", "csv", "losses"] {
+        for kind in ["shift", "day"] {
+            for by in ["machine", "line", "site"] {
+                asked.push(vec!["--format", format, "--window", kind, "--by", by]);
+                asked.push([&["--format", format, "--window", kind, "--by", by], &few[..]].concat());
+            }
+        }
+    }
+    // The journal alone does not tell how often the days of machines with shifts were others.
+    by_hand(folder.path(), "UPDATE stated SET revision = 1 WHERE kind = 'day' AND machine <> 'm1'");
+    let all = || asked.iter().map(|words| ask(folder.path(), &[&["report"], &words[..]].concat())).collect::<Vec<_>>();
+    let kept = all();
+    by_hand(folder.path(), NO_HISTORY);
+    for ((words, kept), counted) in asked.iter().zip(kept).zip(all()) {
+        assert_eq!(kept, counted, "{words:?}");
+        assert_eq!((kept.0, kept.2.as_str()), (0, ""), "{words:?}");
+        assert!(kept.1.lines().count() >= 2, "{words:?}: {}", kept.1);
+        let has_downtimes = kept.1.contains("  downtimes m");
+        let is_block = words.contains(&"table") && words.contains(&"--from");
+        assert_eq!(has_downtimes, is_block, "{words:?}: {}", kept.1);
     }
 }
 
@@ -312,6 +376,11 @@ fn verify_finds_what_was_changed_by_another_hand() {
         (
             "UPDATE page SET body = replace(body, 'running', 'still') WHERE id = '2026-10-20' AND machine = 'm1'",
             "m1  page 2026-10-20  intervals[",
+        ),
+        ("UPDATE stated SET stops = stops + 1 WHERE id = '2026-10-20/late'", "m0  shift 2026-10-20/late  stops: "),
+        (
+            "DELETE FROM stated_more WHERE id = '2026-10-20/late'",
+            "m0  shift 2026-10-20/late  downtimes[0]: null is kept",
         ),
         ("DELETE FROM page WHERE id = '2026-10-20' AND machine = 'm1'", "m1  page 2026-10-20  kept: false is kept"),
         (

@@ -412,14 +412,13 @@ impl UnitTest {
         for Oddity { name, unit, points, .. } in &oddities {
             let (server, way) = Way::to(&mut Command::new(&program), is_serial, b"");
             config += &way.line(name, "baud = 115200\nparity = \"none\"");
-            // Of one pace over TCP. On a line a late reply of the one may still disturb the other, which has its number.
-            let own_ms = if is_serial { 4 * POLL_MS } else { POLL_MS };
-            let pace = |poll_ms: i64| format!("poll = \"{poll_ms}ms\"\ntimeout = \"{timeout_ms}ms\"");
-            config += &way.plc(name, name, &format!("unit = {unit}\n{}", pace(own_ms)));
+            // Both of one pace, and of one number.
+            let pace = format!("poll = \"{POLL_MS}ms\"\ntimeout = \"{timeout_ms}ms\"");
+            config += &way.plc(name, name, &format!("unit = {unit}\n{pace}"));
             config += points;
             let neighbour = format!("{name}_good");
             let (points, held) = unit_test_data(&neighbour);
-            config += &way.plc(&neighbour, name, &format!("unit = 17\n{}", pace(POLL_MS)));
+            config += &way.plc(&neighbour, name, &format!("unit = 17\n{pace}"));
             config += &points;
             config += &machine(
                 name,
@@ -500,6 +499,27 @@ fn libmodbus_own_test_server_is_probed_right() {
 #[test]
 fn libmodbus_own_test_server_is_probed_right_on_a_serial_line() {
     unit_test_server_is_probed(true);
+}
+
+#[test]
+fn a_scan_finds_the_unit_and_its_registers_on_a_serial_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, way) = Way::to(&mut Command::new(unit_test_server(&folder)), true, b"");
+    let points = format!("run = {{ coil = {} }}\n", UT_BITS.0);
+    let line = way.line("line", "baud = 115200\nparity = \"none\"");
+    let plc = way.plc("plc", "line", "unit = 17\ntimeout = \"1s\"");
+    let place = Place::with(&[GATEWAY, &line, &plc, &points, &machine("m", "plc.run", "")].concat());
+    let words = ["--unit", "16-18", "--area", "holding", "--range", "345-360", "--format", "json"];
+    let answer = place.ask(&[&["probe", "-c", "andon.toml", "--scan"], &words[..]].concat());
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let shown: Json = serde_json::from_str(&answer.out).unwrap();
+    let scan = &shown["plcs"][0];
+    // It holds 32 from there on.
+    let islands = json!([{ "from": UT_REGISTERS.0, "to": 360 }]);
+    assert_eq!(scan["tables"][0]["areas"][0]["ranges"], islands, "{scan}");
+    assert_eq!(scan["tables"].as_array().unwrap().len(), 1, "{scan}");
+    let units: Vec<&Json> = scan["units"].as_array().unwrap().iter().map(|unit| &unit["unit"]).collect();
+    assert_eq!(units, [17], "{scan}");
 }
 
 #[test]

@@ -405,6 +405,21 @@ fn smrp_shows_what_is_capped_and_a_plant_without_samples_of_a_machine_says_so() 
 }
 
 #[test]
+fn smrp_names_breaks_and_planned_stops_among_the_losses() {
+    let place = place();
+    place.configure(&PLANT.replace("[gateway]", "[oee]\nconvention = \"smrp\"\n[gateway]"));
+    let table = said(&place, &["--window", "all"]);
+    let line =
+        table.lines().find(|line| line.contains("breaks and planned stops")).unwrap_or_else(|| panic!("{table}"));
+    assert!(line.starts_with("  A breaks and planned stops") && !line.contains('×'), "{line}");
+    assert!(!table.contains("(planned)"), "{table}");
+    said(&place, &["--report", "old.json"]);
+    place.configure(PLANT);
+    let told = said(&place, &["--against", "old.json"]);
+    assert!(told.contains("  A breaks and planned stops  "), "{told}");
+}
+
+#[test]
 fn colour_is_for_terminals_whose_user_wants_it() {
     let place = place();
     let program = env!("CARGO_BIN_EXE_andon");
@@ -1027,6 +1042,31 @@ fn against_itself_nothing_has_changed_for_machines_lines_and_the_site() {
 }
 
 #[test]
+fn what_only_one_of_two_reports_tells_of_is_said() {
+    let place = place();
+    said(&place, &["--report", "old.json"]);
+    place.write("kiln.json", &place.read("old.json").replace("oven", "kiln"));
+    let answer = ask(&place, &["--against", "kiln.json", "--format", "json"]);
+    let words = [
+        "only the old report tells of machine kiln; the new one does not",
+        "only the new report tells of machine oven; the old one does not",
+    ];
+    assert_eq!((answer.code, answer.err), (0, words.map(|words| format!("warning: {words}\n")).concat()));
+    let changes: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(changes["scope"], serde_json::json!(words));
+
+    let day = place.read("day.csv");
+    place.write(
+        "day.csv",
+        &day.lines().take(day.lines().count() / 2).map(|line| format!("{line}\n")).collect::<String>(),
+    );
+    let answer = ask(&place, &["--against", "old.json"]);
+    let words = "warning: the old report tells of 2026-11-23T05:00:00Z to 2026-11-23T21:00:00Z, the new one of \
+                 2026-11-23T05:00:00Z to 2026-11-23T1";
+    assert!(answer.err.starts_with(words) && answer.err.lines().count() == 1, "{}", answer.err);
+}
+
+#[test]
 fn the_report_is_written_beside_what_has_changed() {
     let place = changed();
     let answer = ask(&place, &["--against", "old.json", "--report", "-"]);
@@ -1051,6 +1091,21 @@ fn what_cannot_be_told_is_refused() {
     place.write("other.json", "{\"convention\": \"oee.com\", \"windows\": [{\"window\": \"all\"}]}");
     ends(&["--against", "other.json"], 65, "other.json: it is no report of this release");
     said(&place, &["--report", "old.json"]);
+    let old = place.read("old.json");
+    let of = |from: &[(&str, &str)]| from.iter().fold(old.clone(), |text, (from, to)| text.replace(from, to));
+    place.write("machines.json", &of(&[("filler-1", "filler-9"), ("capper-1", "capper-9"), ("oven", "kiln")]));
+    let words = "machines.json: there is nothing to compare: this report tells of machines capper-9, filler-9, kiln, the new \
+                 one of machines capper-1, filler-1, oven\nhint: compare reports of the same machines";
+    ends(&["--against", "machines.json"], 65, words);
+    place.write("time.json", &of(&[("2026-11-23", "2026-10-23")]));
+    let words = "tells of 2026-10-23T05:00:00Z to 2026-10-23T21:00:00Z, the new one of 2026-11-23T05:00:00Z to";
+    ends(&["--against", "time.json", "--window", "all"], 65, words);
+    place.write("empty.json", "{\"convention\": \"oee.com\", \"windows\": []}");
+    ends(&["--against", "empty.json"], 65, "nothing to compare: this report holds no window");
+    said(&place, &["--report", "hours.json", "--window", "hour"]);
+    ends(&["--against", "hours.json", "--window", "day"], 65, "tells of window hour, the new one of window day");
+    said(&place, &["--report", "lines.json", "--by", "line"]);
+    ends(&["--against", "lines.json", "--by", "machine"], 65, "tells of lines, the new one of machines");
     ends(&["--against", "old.json", "--format", "csv"], 64, "--format table or json");
     ends(&["--against", "old.json", "--format", "json", "--report", "-"], 64, "both write JSON to stdout");
     ends(&["--report", "new.json", "--format", "csv"], 64, "--report writes JSON");

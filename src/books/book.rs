@@ -172,7 +172,7 @@ impl Book {
                 self.crews.retain(|crew| crew.from < operator.at);
                 self.crews.extend(operator.crews.iter().cloned());
             }
-            Event::Shift(_) | Event::Notice(_) => {}
+            Event::Asset(_) | Event::Meter(_) | Event::Shift(_) | Event::Notice(_) => {}
         }
     }
 

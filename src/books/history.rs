@@ -197,7 +197,10 @@ impl Chronicle {
             wall.enter(*era);
             self.follow(&wall);
         }
-        let Some(id) = told.event.machine() else { return Vec::new() };
+        // A meter says nothing of a day.
+        let Some(id) = told.event.machine().filter(|_| !matches!(told.event, Event::Meter(_))) else {
+            return Vec::new();
+        };
         self.machines.get_mut(id).map_or_else(Vec::new, |machine| machine.enter(id, told))
     }
 }
@@ -430,7 +433,12 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Stop(stop::Event::State(change)) => Some(&change.raw),
         Event::Part(part::Event::Counted(counted)) => Some(&counted.raw),
         Event::Order(order) => Some(&order.raw),
-        Event::Stop(stop::Event::Downtime(_)) | Event::Operator(_) | Event::Shift(_) | Event::Notice(_) => None,
+        Event::Stop(stop::Event::Downtime(_))
+        | Event::Operator(_)
+        | Event::Asset(_)
+        | Event::Meter(_)
+        | Event::Shift(_)
+        | Event::Notice(_) => None,
     }
 }
 
@@ -456,7 +464,7 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
         }
         Event::Order(order) => order.bookings().iter().map(|booked| booked.from).fold(order.at, Stamp::min),
         Event::Operator(operator) => operator.at,
-        Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
+        Event::Asset(_) | Event::Meter(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
 
@@ -508,7 +516,8 @@ pub fn cut(book: &Book, from: Stamp, to: Stamp) -> Book {
         None => book.readings.len(),
     };
     let mut readings = book.readings[first.min(end)..end].to_vec();
-    thin(&mut readings, from, to);
+    // In darkness the counts behind it are looked for behind the first look.
+    thin(&mut readings, from, light.map_or(to, |light| to.max(light.plus(1))));
 
     let end = book.stops.partition_point(|stop| stop.from < to);
     let first = book.stops[..end].iter().position(|stop| stop.ended_at.is_none_or(|ended| ended >= from));

@@ -16,7 +16,7 @@ use crate::{
     config::{Plan, load_text},
     event::Stamp,
     gateway,
-    io::{mqtt, plc::Channel, systemd::Notify},
+    io::{journal::history::Depth, mqtt, plc::Channel, systemd::Notify},
     signal::PointIx,
     sim::{
         Bench,
@@ -80,8 +80,8 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     heard.finish();
     outcome?;
     println("\nThe report, from the journal:\n");
-    let everything = Asked { machine: None, kind: Kind::All, range: (Stamp::MIN, Stamp::MAX), with_losses: true };
-    let figures = past::read(gateway_settings(&plan, &folder), &everything)?;
+    let everything = Asked { machine: None, kind: Kind::All, range: (Stamp::MIN, Stamp::MAX), depth: Depth::Whole };
+    let figures = past::read(&gateway_settings(&plan, &folder), &everything)?;
     let sheet = figures.sheet(&[Kind::All], (Stamp::MIN, Stamp::MAX), None, By::Machine);
     let mut out = io::stdout().lock();
     Failure::unless_printed(sheet.write(Format::Table, Ink::of(&out), &mut out))

@@ -6,11 +6,12 @@ mod table;
 pub(super) mod words;
 
 pub(super) use sheet::{AsOf, Figure, Sheet};
+pub(super) use table::OF_CALENDAR;
 
 use crate::{
     books::{Book, Counting, Measure, calendar::Period, window},
     event::{Event, Stamp, Told, cycle::Spell, notice, part::Counts, window::Window},
-    io::journal::history::Stated,
+    io::journal::history::{Depth, Stated},
     shop::{
         Known, Marks, Rules, Shop,
         part::Parts,
@@ -55,6 +56,17 @@ pub(super) enum Format {
     Losses,
 }
 
+impl Format {
+    /// What it shows of many windows.
+    pub(super) fn depth(self) -> Depth {
+        match self {
+            Format::Csv => Depth::Figures,
+            Format::Table | Format::Losses => Depth::Losses,
+            Format::Json => Depth::Whole,
+        }
+    }
+}
+
 /// The books of a gateway.
 pub(super) struct Figures {
     rules: Arc<Rules>,
@@ -67,7 +79,7 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
-    /// Windows that are kept, of the kind that is asked for.
+    /// Windows that are kept, of the kind that is asked for, as deep as it is asked for.
     stated: Vec<Stated>,
     /// How often each other shift (or day) was stated, by its id.
     revisions: BTreeMap<String, u64>,
@@ -148,12 +160,13 @@ impl Figures {
     }
 
     /// The windows of these kinds that overlap the range, `all` cut to it, as a sheet that can be shown.
-    pub(super) fn sheet(&self, kinds: &[Kind], range: (Stamp, Stamp), machine: Option<&str>, by: By) -> Sheet {
+    pub(super) fn sheet(mut self, kinds: &[Kind], range: (Stamp, Stamp), machine: Option<&str>, by: By) -> Sheet {
         let mut figures = Vec::new();
+        let mut stated: Vec<Vec<Stated>> = self.books.iter_mut().map(|page| std::mem::take(&mut page.stated)).collect();
         for kind in kinds {
-            for (rules, page) in self.rules.machines.iter().zip(&self.books) {
+            for ((rules, page), stated) in self.rules.machines.iter().zip(&self.books).zip(&mut stated) {
                 if machine.is_none_or(|id| id == rules.id) {
-                    self.windows(*kind, rules, page, range, &mut figures);
+                    self.windows(*kind, (rules, page), std::mem::take(stated), range, &mut figures);
                 }
             }
         }
@@ -161,17 +174,27 @@ impl Figures {
         Sheet::new(self.rules.clone(), as_of, figures, by)
     }
 
-    fn windows(&self, kind: Kind, machine: &MachineRules, page: &Page, range: (Stamp, Stamp), into: &mut Vec<Figure>) {
+    fn windows(
+        &self,
+        kind: Kind,
+        (machine, page): (&MachineRules, &Page),
+        stated: Vec<Stated>,
+        range: (Stamp, Stamp),
+        into: &mut Vec<Figure>,
+    ) {
         let wall = machine.calendar.wall();
-        let first = page.stated.iter().map(|stated| wall.hull(stated.from, stated.to).0).min();
+        let first = stated.iter().map(|stated| wall.hull(stated.from, stated.to).0).min();
         let Some(begins) = page.book.begins().into_iter().chain(first).min() else { return };
         let range = wall.hull(range.0, range.1);
         let (from, to) = (range.0.max(begins), range.1.min(self.as_of.at));
+        let last = stated.last().map(|last| (last.to, last.id.clone()));
+        // Where lines are kept, periods are asked for behind the last one only: a year of them takes the calendar a while.
+        let new = last.as_ref().map_or(from, |(to, _)| from.max(wall.hull(*to, Stamp::MAX).0));
         let configured = if machine.counters == Counters::default() { Counting::Never } else { Counting::Read };
         let calendar = &machine.calendar;
         let (word, periods): (_, Vec<Period>) = match kind {
-            Kind::Shift if calendar.has_shifts() => ("shift", calendar.shifts(from, to).collect()),
-            Kind::Shift | Kind::Day => ("day", calendar.days(from, to).collect()),
+            Kind::Shift if calendar.has_shifts() => ("shift", calendar.shifts(new, to).collect()),
+            Kind::Shift | Kind::Day => ("day", calendar.days(new, to).collect()),
             Kind::Hour => ("hour", calendar.hours(from, to).collect()),
             Kind::All => {
                 let is_open = to == self.as_of.at && !self.is_closed;
@@ -186,16 +209,18 @@ impl Figures {
             let (begun, ended) = wall.hull(stated.from, stated.to);
             begun < to && from < ended
         };
-        into.extend(page.stated.iter().filter(|stated| overlaps(stated)).map(|stated| {
+        into.extend(stated.into_iter().filter(overlaps).map(|stated| {
             // What is not final may meanwhile be known better.
             let period = || Period { id: stated.id.clone(), from: stated.from, to: stated.to };
             let counted = || window::period(&page.book, &period(), &by);
             let window = if stated.is_settled(wall) { None } else { counted() };
-            let window = window.unwrap_or_else(|| stated.window.clone());
-            Figure { revision: stated.revision, ..Figure::of_machine(machine, word, stated.id.clone(), window) }
+            let revision = stated.revision;
+            match window {
+                Some(window) => Figure { revision, ..Figure::of_machine(machine, word, stated.id, window) },
+                None => Figure { revision, ..Figure::kept(machine, word, stated) },
+            }
         }));
-        let last = page.stated.last();
-        let is_new = |period: &Period| last.is_none_or(|last| last.to < period.to && last.id != period.id);
+        let is_new = |period: &Period| last.as_ref().is_none_or(|(to, id)| *to < period.to && *id != period.id);
         into.extend(periods.into_iter().filter(is_new).filter_map(|period| {
             let window = match kind {
                 Kind::All => window::window(&page.book, period.from, period.to, &by)?,

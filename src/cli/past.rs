@@ -13,7 +13,7 @@ use crate::{
     gateway::Settings,
     io::journal::{
         self, Marks as MarksFile, Reader,
-        history::{Page, Stated},
+        history::{Depth, Page, Stated},
     },
     shop::{Known, Marks, Rules, rules::MachineRules},
 };
@@ -27,8 +27,8 @@ pub(super) struct Asked<'a> {
     pub(super) kind: Kind,
     /// Windows that overlap it.
     pub(super) range: (Stamp, Stamp),
-    /// Losses are shown.
-    pub(super) with_losses: bool,
+    /// What of kept windows is shown.
+    pub(super) depth: Depth,
 }
 
 /// What is read at once.
@@ -39,9 +39,9 @@ struct Found {
 }
 
 /// The figures, as far as the question goes.
-pub(super) fn read(settings: Settings, asked: &Asked<'_>) -> Result<Figures, Failure> {
+pub(super) fn read(settings: &Settings, asked: &Asked<'_>) -> Result<Figures, Failure> {
     let reader = Reader::open(&settings.journal.data_dir).map_err(|error| unusable(&error))?;
-    let rules = Arc::new(settings.rules);
+    let rules = Arc::new(settings.rules.clone());
     let found = reader.at_once(|reader| find(reader, &rules, asked)).map_err(|error| unusable(&error))?;
     let mut figures = Figures::new(rules.clone());
     let is_resumed = found.is_some_and(|found| resume(&mut figures, &rules, asked, found));
@@ -101,7 +101,7 @@ fn find(reader: &Reader, rules: &Rules, asked: &Asked<'_>) -> Result<Option<Foun
     let mut kept = Vec::new();
     for machine in rules.machines.iter().filter(|machine| asked.machine.is_none_or(|id| id == machine.id)) {
         let stated = match table(asked.kind, machine) {
-            Some(kind) => reader.windows((&machine.id, kind), asked.range, asked.with_losses)?,
+            Some(kind) => reader.windows((&machine.id, kind), asked.range, asked.depth)?,
             None => Vec::new(),
         };
         let pages = match table(asked.kind, machine) {

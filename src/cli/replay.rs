@@ -5,6 +5,7 @@
 
 mod against;
 mod said;
+mod scope;
 
 use super::{
     Exit, Failure,
@@ -91,7 +92,15 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
         None => {}
     }
     let Some(old) = old else { return Ok(()) };
-    let changes = Comparison::of(&old, &Said::of(&sheet)?);
+    let new = Said::of(&sheet)?;
+    let differs = scope::differs(&old, &new).map_err(|words| {
+        let path = what.against.as_deref().unwrap_or(Path::new("")).display();
+        Failure::say(Exit::Data, format!("{path}: {words}"))
+    })?;
+    for words in &differs {
+        super::eprint_words(&format!("warning: {words}\n"));
+    }
+    let changes = Comparison::of(&old, &new, differs);
     if format == Format::Json {
         return Failure::unless_printed(changes.json(&mut io::stdout().lock()));
     }

@@ -2,11 +2,11 @@
 
 use super::{
     Exit, Failure,
-    figures::{By, Format, Kind, words::Ink},
+    figures::{By, Format, Kind, Sheet, words::Ink},
     past::{self, Asked},
     verify,
 };
-use crate::{config::Plan, event::Stamp};
+use crate::{config::Plan, event::Stamp, io::journal::history::Depth};
 use clap::Args;
 use std::io::{self, BufWriter};
 
@@ -53,13 +53,22 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
         return verify::run(&settings, what.machine.as_deref(), is_json);
     }
     let range = (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX));
-    let asked =
-        Asked { machine: what.machine.as_deref(), kind: what.window, range, with_losses: what.format != Format::Csv };
-    let sheet = past::read(settings, &asked)?.sheet(&[what.window], range, what.machine.as_deref(), what.by);
+    let machine = what.machine.as_deref();
+    let sheet = |depth| -> Result<Sheet, Failure> {
+        let asked = Asked { machine, kind: what.window, range, depth };
+        Ok(past::read(&settings, &asked)?.sheet(&[what.window], range, machine, what.by))
+    };
+    let mut shown = sheet(what.format.depth())?;
+    if shown.wants_more(what.format) {
+        shown = sheet(Depth::Whole)?;
+    }
     let out = io::stdout().lock();
     let ink = Ink::of(&out);
     // Standard output alone is written line by line, whatever it leads to.
-    Failure::unless_printed(sheet.write(what.format, ink, &mut BufWriter::new(out)))
+    let written = shown.write(what.format, ink, &mut BufWriter::new(out));
+    // The program ends here: what it holds need not be given back piece by piece.
+    std::mem::forget(shown);
+    Failure::unless_printed(written)
 }
 
 fn moment(text: &str) -> Result<Stamp, String> {

@@ -1,9 +1,16 @@
 //! `andon sim`: a sample file in, the Modbus servers that would have shown it out.
 
-use super::{Exit, Failure, daemon::runtime, log, replay::columns};
+use super::{
+    Exit, Failure,
+    daemon::runtime,
+    log,
+    replay::{bad_samples, columns},
+};
 use crate::{
     config::Plan,
+    event::Stamp,
     io::samples::Samples,
+    signal::Observation,
     sim::{Bench, Error},
 };
 use std::{
@@ -14,7 +21,13 @@ use std::{
 
 pub(super) fn run(plan: &Plan, samples: &Path, listen: Option<SocketAddr>, speed: u32) -> Result<(), Failure> {
     let _log = log(tracing::Level::WARN);
-    let samples = Samples::open(samples, &columns(plan)).map_err(|error| super::replay::bad_samples(&error))?;
+    let open = || Samples::open(samples, &columns(plan)).map_err(|error| bad_samples(&error));
+    // What is wrong in its last row is said before the first one is played; what comes through a pipe is read but once.
+    if samples.is_file() {
+        let (mut all, mut row) = (open()?, Observation { at: Stamp::MIN, readings: Vec::new() });
+        while all.next_into(&mut row).map_err(|error| bad_samples(&error))? {}
+    }
+    let samples = open()?;
     runtime()?.block_on(async {
         let bench = Bench::bind(&plan.plcs, listen).await.map_err(|error| failure(&error))?;
         let mut out = io::stdout();

@@ -12,9 +12,15 @@ use crate::{
         calendar::Period,
         history::{Entry, Figures},
     },
-    event::{Event, Stamp, Told, Wall, notice, shift, window::Window},
+    event::{
+        Event, Stamp, Told, Wall, notice, shift,
+        window::{Listed, Window},
+    },
     gateway::Settings,
-    io::journal::{self, Reader, history::Stated},
+    io::journal::{
+        self, Reader,
+        history::{Depth, Stated},
+    },
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -138,7 +144,7 @@ fn look(reader: &Reader, machines: &[&str]) -> Result<Option<Kept>, journal::Err
     let (mut windows, mut pages) = (Vec::new(), Vec::new());
     for id in machines {
         for kind in [shift::Kind::Shift, shift::Kind::Day] {
-            windows.extend(reader.windows((id, kind), ALWAYS, true)?);
+            windows.extend(reader.windows((id, kind), ALWAYS, Depth::Whole)?);
         }
         pages.extend(reader.pages(id, ALWAYS, false)?.into_iter().map(|page| KeptPage {
             hash: hash(&page.body),
@@ -269,7 +275,13 @@ fn compare(
         let now = prints.get(stated.machine.as_str()).copied();
         let anew = stated.terms.or(now).and_then(|print| counted.windows.get(&(print, name.clone())));
         let mut found = match anew {
-            Some(figures) => fields(&without_kpi(&stated.window), &without_kpi(&figures.window)),
+            Some(figures) => {
+                let value = |listed: Listed| serde_json::to_value(listed).unwrap_or_default();
+                let mut found = fields(&without_kpi(&stated.window), &without_kpi(&figures.window));
+                // Columns of their own, that a report shows without a look into the lists.
+                found.extend(fields(&value(stated.listed), &value(figures.window.listed())));
+                found
+            }
             None => vec![("kept".to_owned(), Value::Bool(true), Value::Bool(false))],
         };
         if let Some((told, anew)) = counted.statements.get(&name).filter(|_| found.is_empty()) {

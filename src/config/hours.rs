@@ -53,7 +53,6 @@ impl<'a> Reader<'a> {
             self.whose(&stop.machines, &stop.lines, mirror);
         }
         let timed: Vec<Option<Timed<'_>>> = mirror.shift.iter().map(timed).collect();
-        self.across_day_start(&timed, days.day_start());
         let mut told = BTreeSet::new();
         let mut made: Vec<(Given, Arc<Calendar>)> = Vec::new();
         if mirror.machine.is_empty() {
@@ -78,6 +77,7 @@ impl<'a> Reader<'a> {
             calendars.push(calendar.clone());
             made.push((given, calendar));
         }
+        self.across_day_start(&timed, days.day_start(), &told);
         calendars
     }
 
@@ -245,26 +245,53 @@ impl<'a> Reader<'a> {
 
     // Tables held against each other
 
-    fn across_day_start(&mut self, timed: &[Option<Timed<'_>>], day_start: Time) {
-        let all: Vec<&Timed<'_>> = timed.iter().flatten().collect();
-        let edges: BTreeSet<i64> = all.iter().flat_map(|t| [t.start_min, t.end_min % DAY_MIN]).collect();
-        let fits = edges.into_iter().find(|edge| !all.iter().any(|t| t.crosses(*edge)));
-        for t in all.iter().filter(|t| t.crosses(minute(day_start))) {
+    /// `overlaps`: pairs of shifts that some machine has at once. One that reaches into the shift after it is to end there,
+    /// before anything is said of where the day begins.
+    fn across_day_start(&mut self, timed: &[Option<Timed<'_>>], day_start: Time, overlaps: &BTreeSet<(usize, usize)>) {
+        let day_start_min = minute(day_start);
+        let next = |place: usize, t: &Timed<'_>| {
+            let others = overlaps.iter().filter_map(|(a, b)| match (*a == place, *b == place) {
+                (true, _) => timed[*b].as_ref(),
+                (_, true) => timed[*a].as_ref(),
+                _ => None,
+            });
+            let begins = |other: &Timed<'_>| t.start_min + (other.start_min - t.start_min).rem_euclid(DAY_MIN);
+            let inside = others.map(|other| (begins(other), other.id.0.clone()));
+            inside.filter(|(begins, _)| t.start_min < *begins && *begins < t.end_min).min()
+        };
+        // As they would be if each ended where the next one begins.
+        let mended: Vec<(&Timed<'_>, Option<(i64, String)>)> = (timed.iter().enumerate())
+            .filter_map(|(place, t)| {
+                t.as_ref().map(|t| (t, t.crosses(day_start_min).then(|| next(place, t)).flatten()))
+            })
+            .collect();
+        let crosses = |(t, next): &(&Timed<'_>, Option<(i64, String)>), edge_min: i64| {
+            let end_min = next.as_ref().map_or(t.end_min, |(begins_min, _)| *begins_min);
+            is_between(t.start_min, end_min, edge_min)
+        };
+        let is_free = |edge_min: i64| !mended.iter().any(|one| crosses(one, edge_min));
+        let edges: BTreeSet<i64> = mended.iter().flat_map(|(t, _)| [t.start_min, t.end_min % DAY_MIN]).collect();
+        let later_min = |edge_min: i64| (edge_min - day_start_min).rem_euclid(DAY_MIN);
+        let fits = edges.into_iter().filter(|edge| is_free(*edge)).min_by_key(|edge| later_min(*edge));
+        for (t, next) in mended.iter().filter(|(t, _)| t.crosses(day_start_min)) {
             let what =
                 format!("shift `{}` goes across `day_start` ({}): it would lie in two days", t.id.0, clock(day_start));
-            let hint = match fits {
-                Some(edge) => {
-                    let (hours, minutes) = (edge / 60, edge % 60);
-                    format!(
-                        "write day_start = \"{hours:02}:{minutes:02}\" at the top of the file: no shift goes across it"
-                    )
-                }
-                None => {
+            let mut hints = Vec::new();
+            if let Some((begins_min, other)) = next {
+                hints.push(format!("let it end at {}, where shift `{other}` begins", clock(time(*begins_min))));
+            }
+            match fits {
+                _ if is_free(day_start_min) => {}
+                Some(edge) => hints.push(format!(
+                    "write day_start = \"{}\" at the top of the file: no shift goes across it",
+                    clock(time(edge))
+                )),
+                None => hints.push(
                     "no time of day lies between the shifts of all machines: let them begin or end together once a day"
-                        .to_owned()
-                }
-            };
-            self.fault("contradiction", &t.id.span, what, hint);
+                        .to_owned(),
+                ),
+            }
+            self.fault("contradiction", &t.id.span, what, hints.join(", and "));
         }
     }
 
@@ -327,7 +354,7 @@ impl<'a> Reader<'a> {
 
 impl Timed<'_> {
     fn crosses(&self, edge_min: i64) -> bool {
-        [edge_min, edge_min + DAY_MIN].iter().any(|edge| self.start_min < *edge && *edge < self.end_min)
+        is_between(self.start_min, self.end_min, edge_min)
     }
 
     /// The first date on which `self` is on, and `other` so many days later.
@@ -434,6 +461,11 @@ fn when(stop: &PlannedStop, days: &Calendar) -> Option<When> {
     let start = stop.start.as_ref().map_or(days.day_start(), |at| at.0);
     let end = stop.end.as_ref().map_or(days.day_start(), |at| at.0);
     (!week.is_empty()).then(|| When::Weekly { days: week.into_iter().collect(), start, end })
+}
+
+/// Whether a time of day lies inside a shift.
+fn is_between(start_min: i64, end_min: i64, edge_min: i64) -> bool {
+    [edge_min, edge_min + DAY_MIN].iter().any(|edge| start_min < *edge && *edge < end_min)
 }
 
 fn minute(time: Time) -> i64 {

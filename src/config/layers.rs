@@ -10,6 +10,7 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{self, Read},
+    ops::Range,
     path::{Path, PathBuf},
 };
 use toml::{
@@ -129,8 +130,17 @@ pub(super) fn merge<'s>(sources: &'s Sources, variables: &[Variable]) -> (Spanne
     let mut root = DeTable::new();
     for (start, text) in sources.files() {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let mut singles = Singles::of(text);
         for error in errors {
             let span = error.span().unwrap_or_default();
+            if error.message() == DUPLICATE
+                && let Some(single) = singles.around(span.start)
+            {
+                faults.extend(singles.say(single).map(|(span, what, hint)| {
+                    sources.fault(SINGLE, &(span.start + start..span.end + start), what).hint(hint)
+                }));
+                continue;
+            }
             let span = span.start + start..span.end + start;
             let fault = sources.fault("syntax", &span, error.message()).hint(mend(error.message()));
             // One slip makes several errors in its line; the first says it.
@@ -162,7 +172,7 @@ fn mend(message: &str) -> Option<String> {
     let hints = [
         ("must be quoted", "put it in quotes"),
         ("invalid basic string", "end it with a quote in the same line"),
-        ("duplicate key", "keep one of them; tables of which there may be several are written [[…]]"),
+        (DUPLICATE, "keep one of them; tables of which there may be several are written [[…]]"),
         ("unclosed table", "close it: [plc.points], [[machine]]"),
         ("unclosed array", "close it with ]"),
         ("unclosed inline table", "close it with }"),
@@ -172,7 +182,76 @@ fn mend(message: &str) -> Option<String> {
 
 /// A slip that leaves open where a table ends, or loses one.
 pub(super) fn loses_a_table(fault: &Fault) -> bool {
-    fault.code == "syntax" && (fault.what.contains("unclosed") || fault.is_in_header() && fault.what == "duplicate key")
+    fault.code == SINGLE
+        || fault.code == "syntax"
+            && (fault.what.contains("unclosed") || fault.is_in_header() && fault.what == DUPLICATE)
+}
+
+/// As the parser says it.
+const DUPLICATE: &str = "duplicate key";
+
+/// Of a table in single brackets that stands more than once, as where it stands once.
+const SINGLE: &str = "wrong-type";
+
+/// The headers of a file, `[plc.points]`, and what of them the schema has several of: with single brackets, each key that
+/// stands in two of those would be a fault of its own.
+struct Singles<'s> {
+    headers: Vec<Header<'s>>,
+    said: Vec<&'s str>,
+}
+
+struct Header<'s> {
+    span: Range<usize>,
+    path: &'s str,
+    is_single: bool,
+}
+
+impl<'s> Singles<'s> {
+    fn of(text: &'s str) -> Singles<'s> {
+        let mut start = 0;
+        let headers = text.split_inclusive('\n').filter_map(|line| {
+            let begin = start + line.len() - line.trim_start().len();
+            start += line.len();
+            let inner = line.trim_start().strip_prefix('[')?;
+            let is_single = !inner.starts_with('[');
+            let inner = inner.strip_prefix('[').unwrap_or(inner);
+            let path = inner.get(..inner.find(']')?)?.trim();
+            let is_path = !path.is_empty() && path.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+            let end = begin + line.trim_start().find(']')? + if is_single { 1 } else { 2 };
+            is_path.then_some(Header { span: begin..end, path, is_single })
+        });
+        Singles { headers: headers.collect(), said: Vec::new() }
+    }
+
+    /// The table there, or the one that it lies in, which wants two brackets and has one somewhere.
+    fn around(&self, at: usize) -> Option<&'s str> {
+        let here = self.headers.iter().rfind(|header| header.span.start <= at)?.path;
+        let ends = here.match_indices('.').map(|(end, _)| end).chain([here.len()]);
+        ends.map(|end| &here[..end]).find(|path| {
+            has_several(path) && self.headers.iter().any(|header| header.is_single && header.path == *path)
+        })
+    }
+
+    /// Once for each: where it stands first in single brackets, and what to do about it.
+    fn say(&mut self, path: &'s str) -> Option<(Range<usize>, String, String)> {
+        if self.said.contains(&path) {
+            return None;
+        }
+        self.said.push(path);
+        let all = self.headers.iter().filter(|header| header.path == path);
+        let (single, number) = (all.clone().find(|header| header.is_single)?, all.count());
+        let what = format!("[{path}] is a single table, and there are {number} of them");
+        Some((single.span.clone(), what, format!("write [[{path}]], each time")))
+    }
+}
+
+/// The schema has an array of such tables.
+fn has_several(path: &str) -> bool {
+    let found = path.split('.').try_fold(&*SCHEMA, |schema, key| {
+        let table = if schema["type"] == "array" { &schema["items"] } else { schema };
+        table["properties"].get(key)
+    });
+    found.is_some_and(|schema| schema["type"] == "array" && schema["items"]["type"] == "object")
 }
 
 /// Two faults in one line of one file.

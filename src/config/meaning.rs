@@ -4,7 +4,7 @@ use super::{
     NamedPoint, Plan,
     fault::{Fault, Severity, Sources, nearest},
     mirror::{self, At, Connect, Machine, Mirror, Mqtt, OpenAt, Plc, PointSpec, Points, Product, Reason, Serial},
-    word::{Millis, Rate},
+    word::{Millis, Rate, Silence},
 };
 use crate::{
     books::{Calendar, Cell, Ideal, Oee},
@@ -45,6 +45,9 @@ const MOST_SERIAL_UNIT: u8 = 247;
 /// Process values of one machine: each is a few hundred bytes of every order event.
 const MOST_PROCESS: usize = 16;
 
+/// Meters are read no more often: each reading is an event a machine.
+const METER_LEAST_MS: i64 = 60_000;
+
 /// MQTT's keep-alive is 16 bits of seconds.
 const KEEP_ALIVE_MOST_MS: i64 = 65_535_000;
 
@@ -59,6 +62,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     let mqtt = reader.mqtt(&mirror.mqtt, mirror.gateway.id.as_ref().map(|id| id.0.clone()).unwrap_or_default());
     reader.machine_lines(mirror);
     reader.oee(&mirror.oee);
+    reader.meter_every(&mirror.meter_every);
     reader.not_yet(mirror);
     if reader.faults.iter().any(|fault| fault.severity == Severity::Fault) {
         return None;
@@ -70,6 +74,7 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
         calendar,
         oee: oee(&mirror.oee),
         final_after_ms: mirror.final_after.0,
+        meter_every_ms: mirror.meter_every.0,
         products: products(&mirror.product),
         reasons,
         machines,
@@ -144,6 +149,17 @@ impl<'a> Reader<'a> {
             } else {
                 first.insert(id, span);
             }
+        }
+    }
+
+    /// Meters are read at the hours of the wall clock, so an interval divides a day.
+    fn meter_every(&mut self, every: &At<Silence>) {
+        const DAY_MS: i64 = 86_400_000;
+        let fits = |ms: i64| ms >= METER_LEAST_MS && DAY_MS % ms == 0;
+        if every.0.is_some_and(|ms| !fits(ms)) {
+            let what = "`meter_every` does not divide a day".to_owned();
+            let hint = "from \"1m\" to \"24h\": 5m, 15m, 1h, 8h …, or \"off\"".to_owned();
+            self.fault("meter-every", &every.span, what, hint);
         }
     }
 

@@ -109,6 +109,9 @@ pub(super) struct Mirror {
     /// How long after its end a window that still waits for something becomes final.
     #[schemars(extend("default" = "12h"))]
     pub(super) final_after: At<Millis>,
+    /// How often the meters of assets are read, at the hours of the wall clock; `off`: there are none.
+    #[schemars(extend("default" = "1h"))]
+    pub(super) meter_every: At<Silence>,
     /// Running time after which an unanswered work request no longer holds back the next one.
     #[allow(dead_code, reason = "read, not yet acted on")]
     #[schemars(extend("default" = "8h", "x-later" = "no work requests are raised yet"))]

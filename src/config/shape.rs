@@ -328,7 +328,7 @@ impl Walk<'_> {
         });
         let hint = match key {
             "password" => Some("secrets stand in files of their own: name the file with `password_file`".to_owned()),
-            "day_start" | "final_after" | "reopen_after" => {
+            "day_start" | "final_after" | "meter_every" | "reopen_after" => {
                 Some("it stands at the top of the file, above the first [table]".to_owned())
             }
             _ => outside.or_else(|| {

@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall, operator, order};
+use super::{Stamp, Wall, asset, operator, order};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -74,6 +74,8 @@ pub enum Wish {
     Order(order::Wish),
     /// Somebody logs on or off.
     Operator(operator::Wish),
+    /// The CMMS tells of its assets.
+    Asset(asset::Wish),
 }
 
 /// What becomes of parts that were counted as good.
@@ -112,6 +114,7 @@ impl Wish {
             Wish::Scrap { .. } => "scrap",
             Wish::Order(_) => "order",
             Wish::Operator(_) => "operator",
+            Wish::Asset(_) => "asset",
         }
     }
 }

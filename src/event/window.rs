@@ -91,6 +91,18 @@ pub enum IdealSource {
     None,
 }
 
+impl IdealSource {
+    /// The word in JSON and CSV.
+    pub fn word(self) -> &'static str {
+        match self {
+            IdealSource::Order => "order",
+            IdealSource::Machine => "machine",
+            IdealSource::Mixed => "mixed",
+            IdealSource::None => "none",
+        }
+    }
+}
+
 /// Ratios 0…1 (performance may exceed 1); `None` where the base is zero or the ideal is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -163,7 +175,43 @@ pub struct Share {
     pub fault: Option<i64>,
 }
 
+/// What the lists of a window hold, in numbers: known also of a window whose lists were not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Time of all losses.
+    pub lost_ms: i64,
+    /// Stops that began inside the window.
+    pub stops: i64,
+    /// Downtimes that have a share in it.
+    pub downtimes: i64,
+    /// Their shares.
+    pub downtimes_ms: i64,
+}
+
+impl Listed {
+    /// Of two windows.
+    #[must_use]
+    pub fn plus(self, other: Listed) -> Listed {
+        Listed {
+            lost_ms: self.lost_ms + other.lost_ms,
+            stops: self.stops + other.stops,
+            downtimes: self.downtimes + other.downtimes,
+            downtimes_ms: self.downtimes_ms + other.downtimes_ms,
+        }
+    }
+}
+
 impl Window {
+    /// What its lists hold.
+    pub fn listed(&self) -> Listed {
+        Listed {
+            lost_ms: self.losses.iter().map(|loss| loss.ms).sum(),
+            stops: self.losses.iter().map(|loss| loss.times).sum(),
+            downtimes: i64::try_from(self.downtimes.len()).unwrap_or(i64::MAX),
+            downtimes_ms: self.downtimes.iter().map(|share| share.duration_ms).sum(),
+        }
+    }
+
     /// Time in `state`.
     pub fn time_in(&self, state: State) -> i64 {
         self.time_ms[state as usize]

@@ -10,13 +10,13 @@ use super::{
 use crate::{
     event::{
         Stamp,
-        command::{Command, Refusal, Reply, Verdict},
+        command::{Command, Refusal, Reply, Verdict, Wish},
     },
     io::{
         journal::{self, Answered, Envelope, Reader},
         mqtt::{self, Arrival},
     },
-    shop::{Input, rules::MachineRules},
+    shop::{Input, asset::Lists, rules::MachineRules},
     wire::{
         envelope,
         inbound::{self, COMMAND_BYTES},
@@ -333,6 +333,22 @@ impl Gateway {
         self.door.is_writing = true;
         self.send(envelope);
     }
+}
+
+/// Parts of a list of assets that were accepted, and are still to be followed by others: as they came.
+pub(super) fn recall(data_dir: &Path, lists: &mut Lists) -> Result<(), journal::Error> {
+    if *lists == Lists::default() {
+        return Ok(());
+    }
+    let reader = Reader::open(data_dir)?;
+    lists.recall(|by, command_id| {
+        let body = reader.command(by, command_id).ok()??;
+        match inbound::read("asset", &body, Stamp::MIN).command.ok()?.wish {
+            Wish::Asset(wish) => Some(wish),
+            _ => None,
+        }
+    });
+    Ok(())
 }
 
 /// Reads only; away from the loop.

@@ -11,7 +11,7 @@ use crate::{
     event::{Stamp, Told, shift::Kind},
     io::journal::{
         self, Journal, Reader,
-        history::{Line, Page, Reach, Stated},
+        history::{Depth, Line, Page, Reach, Stated},
     },
     shop::{Known, Past, Rules, known, rules::MachineRules},
 };
@@ -75,7 +75,7 @@ pub fn fetch(
         }
         fetched.days.iter().for_each(|(_, book)| fetched.past.book.join(book.clone()));
         let kind = if machine.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
-        for stated in reader.windows((&machine.id, kind), wall.shown(from, to), false)? {
+        for stated in reader.windows((&machine.id, kind), wall.shown(from, to), Depth::Figures)? {
             let one = known::Stated {
                 kind,
                 from: stated.from,
@@ -146,7 +146,7 @@ impl Archive {
                 from: stated.from,
                 to: stated.to,
                 revision: Some(stated.revision),
-                window: stated.window,
+                window: *stated.window,
             });
             let raw = machine.told.as_ref().map(|told| told.raw.clone());
             archive.chronicle.resume(&id, terms, book, raw, written, stated.collect());
@@ -220,7 +220,8 @@ fn lines(told: &Told, entries: Vec<Entry>, stated: Option<i64>, counted: Option<
             revision: figures.revision.unwrap_or(0),
             terms: if figures.revision.is_some() { stated } else { counted },
             print: 0,
-            window: figures.window,
+            listed: figures.window.listed(),
+            window: Box::new(figures.window),
         })),
         Entry::Page(page) => Line::Page(Page {
             machine: machine.clone(),

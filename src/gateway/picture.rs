@@ -13,6 +13,7 @@ use crate::{
     wire::{
         Names,
         payload::{
+            meter,
             picture::{self, Live},
             window::{Which, data},
         },
@@ -63,6 +64,12 @@ impl Pictures {
         }
         self.states(shop, names, now, into);
         self.oees(shop, names, now, into);
+        Pictures::meters(shop, names, now, into);
+    }
+
+    /// The meter of each machine's asset, as it was shown last: in the company of marks that bear it.
+    pub(super) fn meters(shop: &Shop, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+        shop.machines().for_each(|machine| show_meter(shop, machine, names, now, into));
     }
 
     /// The machines whose state or downtime changed by these events.
@@ -78,6 +85,9 @@ impl Pictures {
             let of_machine = || told.iter().rev().filter(|told| told.event.machine() == Some(&machine.rules.id));
             if of_machine().next().is_none() {
                 continue;
+            }
+            if of_machine().any(|told| matches!(told.event, Event::Meter(_))) {
+                show_meter(shop, machine, names, now, into);
             }
             let last = of_machine().find_map(|told| match &told.event {
                 Event::Stop(stop::Event::Downtime(downtime)) => Some(downtime),
@@ -180,6 +190,13 @@ impl Shown {
         let (at, before) = self.pace.front()?;
         let elapsed_ms = now.since(*at);
         (elapsed_ms > 0).then(|| (total - before) as f64 * 60_000.0 / elapsed_ms as f64)
+    }
+}
+
+fn show_meter(shop: &Shop, machine: Machine<'_>, names: &Names, now: Stamp, into: &mut Envelope<Passenger>) {
+    let id = &machine.rules.id;
+    if let Some(readings) = shop.meter(&machine.rules.asset) {
+        show(names.meter_topic(id), &meter::picture(now, names.about(Some(id)), readings), into);
     }
 }
 

@@ -207,7 +207,8 @@ impl Journal {
 
     /// The kept windows of a machine that overlap `[from, to)`, in order.
     pub fn windows(&self, of: (&str, Kind), range: (Stamp, Stamp)) -> Result<Vec<history::Stated>, Error> {
-        history::windows(&self.db, of, range, true).map_err(|error| Error::database(&self.path, "read", error))
+        history::windows(&self.db, of, range, history::Depth::Whole)
+            .map_err(|error| Error::database(&self.path, "read", error))
     }
 }
 

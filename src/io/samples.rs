@@ -7,7 +7,7 @@ use crate::{
     event::Stamp,
     signal::{
         Bad, Observation, Point, PointIx, Reading, Value,
-        decode::{Form, form},
+        decode::{Form, Span, form, span},
     },
 };
 use csv::ByteRecord;
@@ -15,6 +15,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, BufReader, Read as _},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     str,
 };
@@ -30,6 +31,8 @@ const ALIKE: f64 = 0.8;
 const END_MS: i64 = 253_370_764_800_000;
 /// Each hour of a gap is an event of each machine: a clock that was set from 1970 to today must not make half a million.
 const LONGEST_GAP_MS: i64 = 10 * 366 * 86_400_000;
+/// Milliseconds of this range are a month of 1970, seconds of it are the years from 2001 to 2096: it is these that are meant.
+const AS_SECONDS: RangeInclusive<i64> = 1_000_000_000..=4_000_000_000;
 /// So much of a cell is shown.
 const SHOWN: usize = 60;
 
@@ -106,6 +109,7 @@ pub struct Samples {
 struct Column {
     ix: PointIx,
     form: Form,
+    span: Span,
     name: String,
 }
 
@@ -149,6 +153,10 @@ impl Samples {
             let what = format!("`{}` is no time", short(time));
             return Err(self.wrong(what, "write milliseconds since 1970 or RFC 3339, such as 2026-11-23T06:14:03.200Z"));
         };
+        if self.last == Stamp::MIN && AS_SECONDS.contains(&at.ms()) && whole(time).is_some() {
+            let what = format!("`{}` is {at} in milliseconds: are these seconds?", short(time));
+            return Err(self.wrong(what, "write milliseconds since 1970 or RFC 3339, such as 2026-11-23T06:14:03.200Z"));
+        }
         if at <= self.last {
             let what = format!("the time {at} is not after {}, the one before", self.last);
             return Err(self.wrong(what, "sort the rows by time, one row a moment"));
@@ -164,6 +172,9 @@ impl Samples {
                 continue;
             }
             match reading(column.form, cell) {
+                Some(Reading::Good(value)) if !column.span.holds(&value) => {
+                    return Err(self.not_in_range(cell, column));
+                }
                 Some(reading) => row.readings.push((column.ix, reading)),
                 None => return Err(self.not_a_reading(cell, column)),
             }
@@ -207,7 +218,7 @@ impl Samples {
                 let (path, line) = (self.path.clone(), self.line());
                 return Err(Error::Wrong { path, line, what, hint, meant });
             };
-            self.columns.push(Column { ix: *ix, form: form(point), name: name.clone() });
+            self.columns.push(Column { ix: *ix, form: form(point), span: span(point), name: name.clone() });
         }
         self.absent = unread.into_keys().map(str::to_owned).collect();
         Ok(())
@@ -244,6 +255,11 @@ impl Samples {
 
     fn wrong(&self, what: String, hint: &'static str) -> Error {
         Error::Wrong { path: self.path.clone(), line: self.line(), what, hint, meant: None }
+    }
+
+    fn not_in_range(&self, cell: &[u8], column: &Column) -> Error {
+        let what = format!("`{}` in {} does not fit its point: it holds {}", short(cell), column.name, column.span);
+        self.wrong(what, "write what the PLC can show, or give the point the `type`, `scale` and `offset` that it has")
     }
 
     fn not_a_reading(&self, cell: &[u8], column: &Column) -> Error {
@@ -621,6 +637,34 @@ mod tests {
             "line.csv:2: `99999999999999999999` in press.good is not a whole number",
             "digits",
         );
+        is(
+            "time,press.good\n1,4294967295\n2,4294967296\n",
+            "line.csv:3: `4294967296` in press.good does not fit its point: it holds 0 to 4294967295",
+            "`type`",
+        );
+        is(
+            "time,press.good\n1,-1\n",
+            "line.csv:2: `-1` in press.good does not fit its point: it holds 0 to 4294967295",
+            "`type`",
+        );
+        is("time,press.run\n1,5\n", "line.csv:2: `5` in press.run is not a bit", "0, 1, true");
+        is("time,press.heat\n1,warm\n", "line.csv:2: `warm` in press.heat is not a number", "12.5");
+        is(
+            "time,press.heat\n1,1e39\n",
+            "line.csv:2: `1e39` in press.heat does not fit its point: it holds -3.4028234663852886e38 to \
+             3.4028234663852886e38",
+            "`type`",
+        );
+        is(
+            "time,press.order\n1,123456789\n",
+            "line.csv:2: `123456789` in press.order does not fit its point: it holds text of 8 bytes",
+            "`type`",
+        );
+        is(
+            "time,press.run\n1795414443,1\n1795414444,0\n",
+            "line.csv:2: `1795414443` is 1970-01-21T18:43:34.443Z in milliseconds: are these seconds?",
+            "milliseconds since 1970",
+        );
         is("time,press.heat\n1,NaN\n", "line.csv:2: `NaN` in press.heat is not a number", "12.5");
     }
 
@@ -719,10 +763,10 @@ mod tests {
 
     fn readings() -> impl Strategy<Value = Vec<(usize, Reading)>> {
         let one = |reading: BoxedStrategy<Reading>| proptest::option::of(prop_oneof![4 => reading, 1 => Just(SILENT)]);
-        let real = any::<f64>().prop_filter("finite", |real| real.is_finite());
+        let real = any::<f32>().prop_filter("finite", |real| real.is_finite()).prop_map(f64::from);
         (
             one(any::<bool>().prop_map(bit).boxed()),
-            one(any::<i64>().prop_map(count).boxed()),
+            one(any::<u32>().prop_map(|n| count(n.into())).boxed()),
             one(real.prop_map(|real| Reading::Good(Value::Real(real))).boxed()),
             one("[a-z ,\"\n;!]{0,6}"
                 .prop_filter("lossy by design", |text| text != "!" && text != " ")

@@ -5,7 +5,7 @@
 
 use super::{
     Desk, Known,
-    known::Stated,
+    known::{Machine, Stated},
     order::{self, Scene},
     rules::MachineRules,
     statement, stop,
@@ -29,6 +29,14 @@ pub struct Past {
     pub book: Book,
     /// What was stated of them.
     pub stated: BTreeMap<String, Stated>,
+}
+
+impl Past {
+    /// Where a command is decided: on what was fetched for it, else on what is remembered.
+    pub fn page(past: Option<&Past>, machine: &Machine) -> (Book, BTreeMap<String, Stated>) {
+        let (book, stated) = past.map_or((&machine.book, &machine.stated), |past| (&past.book, &past.stated));
+        (book.clone(), stated.clone())
+    }
 }
 
 /// The time that a command is about, on the timeline; a downtime that is no longer in memory bears its own in its id.
@@ -59,6 +67,7 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
         }
         Wish::Order(wish) => Some((command.at.min(order::ran(machine, &wish.order, now)), Stamp::MAX)),
         Wish::Operator(_) => Some((command.at, Stamp::MAX)),
+        Wish::Asset(_) => None,
     }
 }
 
@@ -89,10 +98,7 @@ pub fn decide(
     let Some(machine) = desk.known.machines.get(&rules.id) else {
         return refuse("unknown_downtime", format!("nothing was ever seen of {}", rules.id));
     };
-    let (page, stated) = match past {
-        Some(past) => (past.book.clone(), past.stated.clone()),
-        None => (machine.book.clone(), machine.stated.clone()),
-    };
+    let (page, stated) = Past::page(past, machine);
     let around = scene.around.clone();
     let mut correction = Correction { desk, rules, command, around, page };
     let (subject, touched) = match &command.wish {

@@ -1,5 +1,9 @@
 //! Told events in, all that the shop must remember out: a fold without rule, threshold, calendar or clock.
 
+use super::{
+    asset::Register,
+    meter::{self, Feed, Meter},
+};
 use crate::{
     books::Book,
     event::{
@@ -41,6 +45,15 @@ pub struct Known {
     pub topics: BTreeMap<String, u64>,
     /// By id.
     pub machines: BTreeMap<String, Machine>,
+    /// Which asset's meter a machine feeds, by its id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub feeds: BTreeMap<String, Feed>,
+    /// By the key of the asset.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Meter>,
+    /// What the CMMS told of its assets.
+    #[serde(skip_serializing_if = "Register::is_empty")]
+    pub register: Register,
 }
 
 /// What is remembered of one machine.
@@ -123,6 +136,9 @@ impl Default for Known {
             wall: Wall::default(),
             topics: BTreeMap::new(),
             machines: BTreeMap::new(),
+            feeds: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            register: Register::default(),
         }
     }
 }
@@ -140,12 +156,23 @@ impl Known {
         if let Event::Notice(notice::Event { clock: Some(era), .. }) = &told.event {
             self.wall.enter(*era);
         }
-        let Some(id) = told.event.machine() else { return };
+        match &told.event {
+            Event::Asset(changed) => self.register.enter(changed),
+            Event::Meter(read) => {
+                if read.binding.is_some() {
+                    self.register.rebind(&read.machine);
+                }
+                meter::enter(self, read);
+            }
+            Event::Notice(notice) => self.register.hear(notice),
+            _ => {}
+        }
+        let Some(id) = told.event.machine().filter(|_| !matches!(told.event, Event::Meter(_))) else { return };
         if !self.machines.contains_key(id) {
             self.machines.insert(id.to_owned(), Machine::default());
         }
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.apply(told, &self.wall);
+            machine.apply(told, &self.wall, self.feeds.get_mut(id));
         }
     }
 
@@ -156,9 +183,13 @@ impl Known {
 }
 
 impl Machine {
-    fn apply(&mut self, told: &Told, wall: &Wall) {
+    fn apply(&mut self, told: &Told, wall: &Wall, mut feed: Option<&mut Feed>) {
         let (sequence, event) = (told.sequence, &told.event);
+        let ran = feed.as_ref().and_then(|feed| feed.before(&self.book, event));
         self.book.apply(event);
+        if let (Some(feed), Some(ran)) = (&mut feed, ran) {
+            feed.after(&self.book, ran);
+        }
         match event {
             Event::Stop(stop::Event::State(change)) => {
                 self.current = Some(Current {
@@ -180,7 +211,10 @@ impl Machine {
                 if let Some(moved) = &counted.moved {
                     self.moved = self.moved.plus(&moved.by);
                 }
-                self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
+                // What is told of the edge of an order may be of some looks ago.
+                if self.told.as_ref().is_none_or(|told| told.counts.total <= counted.counts.total) {
+                    self.told = Some(ToldCounts { sequence, counts: counted.counts, raw: counted.raw.clone() });
+                }
             }
             Event::Order(order) => {
                 let last = self.book.assignments.last();
@@ -195,7 +229,7 @@ impl Machine {
                 self.stated_to = self.stated_to.max(Some(wall.hull(from, to).1));
                 self.stated.insert(stated.id.clone(), Stated { kind, from, to, revision, is_final, print });
             }
-            Event::Notice(_) => {}
+            Event::Asset(_) | Event::Meter(_) | Event::Notice(_) => {}
         }
         // What is not final yet will be measured again.
         let open =
@@ -205,6 +239,9 @@ impl Machine {
         let ran = ran.map_or(Stamp::MAX, |from| from.max(told.recorded.plus(-ORDER_MS)));
         let keep = told.recorded.plus(-REMEMBER_MS).min(open.min().unwrap_or(Stamp::MAX)).min(ran);
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
+            if let Some(feed) = feed {
+                feed.count_to(&self.book, keep);
+            }
             self.book.trim(keep);
             self.stated.retain(|_, stated| wall.hull(stated.from, stated.to).0 >= keep);
         }

@@ -69,6 +69,8 @@ struct Tracked {
 pub struct Parts {
     tracked: Vec<Tracked>,
     parts_per_cycle: i64,
+    /// Raw cycles.
+    made: i64,
     counts: Counts,
     /// What of them people moved from one count to another.
     moved: Counts,
@@ -96,6 +98,8 @@ pub struct PartMark {
     pub since: Option<Stamp>,
     /// Cumulative.
     pub counts: Counts,
+    /// Raw cycles since then, before `parts_per_cycle`.
+    pub made: i64,
     /// In the order total, good, reject.
     pub counters: Vec<CounterMark>,
     /// Cycles that are not told yet.
@@ -141,6 +145,11 @@ impl PartMark {
         (counts, moved): (&Counts, &Counts),
         raw: &Raw,
     ) {
+        // At the edge of an order what was counted before it is told once that is settled: then the mark may know more.
+        if counts.total < self.counts.total {
+            return;
+        }
+        self.made += (counts.total - self.counts.total) / parts_per_cycle.max(1);
         self.counts = *counts;
         self.last_part = None;
         let counts = &counts.minus(moved);
@@ -231,6 +240,7 @@ impl Parts {
         Parts {
             tracked: tracked.collect(),
             parts_per_cycle: rules.parts_per_cycle,
+            made: mark.map_or(0, |mark| mark.made),
             counts: mark.map(|mark| mark.counts).unwrap_or_default(),
             moved: *moved,
             since: mark.and_then(|mark| mark.since),
@@ -268,6 +278,11 @@ impl Parts {
         &self.counts
     }
 
+    /// Raw cycles since the first mark, of the counter of all, where there is one.
+    pub fn made(&self) -> i64 {
+        self.made
+    }
+
     /// The counters themselves.
     pub fn raw(&self) -> Raw {
         let raw = |tracked: &Tracked| Some((tracked.name.clone(), tracked.counter.last()?.raw));
@@ -283,6 +298,7 @@ impl Parts {
         PartMark {
             since: self.since,
             counts: self.counts,
+            made: self.made,
             counters: counters.collect(),
             timed: self.timed.clone(),
             last_part: self.stopwatch.last_part(),
@@ -365,6 +381,7 @@ impl Parts {
             look.is_counted |= parts != 0;
             if tracked.role == Role::Total || !has_total {
                 look.parts += parts;
+                self.made += credit.cycles;
                 self.fewer += (credit.cycles - credit.least) * self.parts_per_cycle;
                 let more = |most: i64| (most - credit.cycles).saturating_mul(self.parts_per_cycle);
                 self.more = self.more.zip(credit.most).map(|(before, most)| before.saturating_add(more(most)));
@@ -563,11 +580,35 @@ impl Parts {
         }
     }
 
+    /// Tells the counts of all parts that showed before an order began or ended there, which is over: as they were then.
+    pub fn tell_edge(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, at: Stamp, (counts, raw): (Counts, Raw)) {
+        let known = desk.known.machines.get(&rules.id);
+        let told_to = known.and_then(|machine| machine.counted_to).or(self.since);
+        // Of bounds that are not told yet nobody knows on which side of the edge they lie.
+        let is_exact = (self.fewer, self.more) == (0, Some(0));
+        if told_to.is_some_and(|told_to| told_to < at) && is_exact {
+            let now = std::mem::replace(&mut self.counts, counts);
+            self.tell_counts(desk, rules, (at, raw), Why::Edge, None);
+            self.counts = now;
+        }
+    }
+
     fn tell_moved(
         &mut self,
         desk: &mut Desk<'_>,
         rules: &MachineRules,
         to: Stamp,
+        why: Why,
+        moved: Option<part::Moved>,
+    ) {
+        self.tell_counts(desk, rules, (to, self.raw()), why, moved);
+    }
+
+    fn tell_counts(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rules: &MachineRules,
+        (to, raw): (Stamp, Raw),
         why: Why,
         moved: Option<part::Moved>,
     ) {
@@ -591,7 +632,7 @@ impl Parts {
             to,
             counts: self.counts,
             bounds: Some(bounds).filter(|bounds| Some(bounds.min) != bounds.max),
-            raw: self.raw(),
+            raw,
             order,
             why,
             moved,

@@ -25,6 +25,8 @@ pub struct Rules {
     pub oee: Oee,
     /// How long after its end a window that still waits for something becomes final. Milliseconds.
     pub final_after_ms: i64,
+    /// Meters are read so often, at the hours of the wall clock; `None` for `"off"`: there are none. Milliseconds.
+    pub meter_every_ms: Option<i64>,
     /// `[[product]]`, in order.
     pub products: Vec<ProductRule>,
     /// `[[reason]]`, in order.

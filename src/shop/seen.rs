@@ -4,6 +4,7 @@ use super::{
     Desk, Known,
     correction::{self, Past},
     known::{Current, Machine},
+    meter::Live,
     operator,
     order::{self, Making, Switch},
     part::{Look, PartMark, Parts, Role},
@@ -20,7 +21,7 @@ use crate::{
         notice,
         order::State,
         part::{Counts, Raw, Why},
-        stop::{Class, CountsIn, Going},
+        stop::{Class, CountsIn, Fault, Going},
     },
     signal::{
         Reading, Value,
@@ -45,6 +46,9 @@ const LATE_FAULTS: usize = 17;
 
 /// Most unknown state codes that are said: some PLCs show a running number where a code is expected.
 const UNMAPPED_CODES: usize = 64;
+
+/// Most orders and products without a `[[product]]` that are said: an order number is one of its own each time.
+const UNLISTED_CODES: usize = 16;
 
 /// What one observation says of one machine; `None`: nothing new.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +127,8 @@ pub struct Seen {
     switched: Option<Making>,
     /// State codes in no list that were said.
     unmapped: BTreeSet<i64>,
+    /// Orders and products that no `[[product]]` knows and that were said.
+    unlisted: BTreeSet<String>,
     /// Its counters.
     pub parts: Parts,
     fault: i64,
@@ -141,6 +147,8 @@ pub struct Seen {
     due: Option<Stamp>,
     /// The first fault of a stop that was external or changeover so far: it splits the stop once that is a downtime.
     later_fault: Option<(Stamp, i64)>,
+    /// Those after it.
+    later_others: Vec<i64>,
     /// What will split the open stop.
     parting: Option<Parting>,
     /// The next edge of an hour, a day or a slot of the calendar; `MIN` before the first turn.
@@ -184,8 +192,12 @@ pub struct SeenMark {
     pub before_switch: Option<(Counts, Raw)>,
     /// State codes in no list that were said.
     pub unmapped: BTreeSet<i64>,
+    /// Orders and products that no `[[product]]` knows and that were said.
+    pub unlisted: BTreeSet<String>,
     /// The first fault of a stop that was external or changeover so far.
     pub later_fault: Option<(Stamp, i64)>,
+    /// Those after it.
+    pub later_others: Vec<i64>,
     /// The fault code shown, and the first one since the machine was suspected to stand.
     pub faults: (i64, i64),
     /// Faults that came while it was open whether the stop goes on, and when.
@@ -209,6 +221,7 @@ impl Seen {
             before_switch: None,
             switched: None,
             unmapped: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             parts: Parts::new(rules, None, &Counts::default()),
             fault: 0,
             first_fault: 0,
@@ -219,6 +232,7 @@ impl Seen {
             last_good: None,
             due: None,
             later_fault: None,
+            later_others: Vec::new(),
             parting: None,
             next_edge: Stamp::MIN,
             hours: Hours::Planned,
@@ -233,12 +247,16 @@ impl Seen {
         }
     }
 
-    /// The gateway starts again: what the journal knows, and the mark that was made after event `marked`.
-    pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, mark: &SeenMark, marked: u64) {
+    /// The gateway starts again: what the journal knows (with the cycles `made`), and the mark that was made after event `marked`.
+    pub fn resume(&mut self, rules: &MachineRules, machine: &Machine, made: i64, mark: &SeenMark, marked: u64) {
         let mut parts = mark.parts.clone();
         if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
             let counts = (&told.counts, &machine.moved);
             parts.advance(&rules.counters, parts_per_cycle(rules, machine), counts, &told.raw);
+        }
+        // What a counter shows beyond its mark is counted once more; without one nothing is.
+        if parts.counters.is_empty() {
+            parts.made = parts.made.max(made);
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
         self.parts.count_by(parts_per_cycle(rules, machine));
@@ -252,8 +270,9 @@ impl Seen {
         self.watch = Watch::new(rules, mark.watch.clone(), settled, self.last_good);
         self.operands = held(rules, &mark.operands);
         (self.mode, self.unmapped) = (mark.mode.clone(), mark.unmapped.clone());
+        self.unlisted.clone_from(&mark.unlisted);
         (self.making, self.before_switch) = (mark.making.clone(), mark.before_switch.clone());
-        self.later_fault = mark.later_fault;
+        (self.later_fault, self.later_others) = (mark.later_fault, mark.later_others.clone());
         (self.fault, self.first_fault) = mark.faults;
         self.late_faults.clone_from(&mark.late_faults);
         (self.dark_until, self.parts_in_gap) = (mark.dark_until, mark.parts_in_gap);
@@ -270,7 +289,9 @@ impl Seen {
             making: self.making.clone(),
             before_switch: self.before_switch.clone(),
             unmapped: self.unmapped.clone(),
+            unlisted: self.unlisted.clone(),
             later_fault: self.later_fault,
+            later_others: self.later_others.clone(),
             last_good: self.last_good,
             parts: self.parts.mark(),
             watch: self.watch.mark(),
@@ -460,7 +481,7 @@ impl Seen {
             self.stated_to = end;
         }
         if self.final_at <= now {
-            self.review(desk, rules, Stamp::MAX);
+            self.review(desk, rules);
         }
         self.final_at = statement::final_at(desk, rules);
     }
@@ -496,17 +517,36 @@ impl Seen {
         let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
         let switch = Switch { to: making.clone(), at: *since, counts, raw };
         self.switched = Some(making.clone());
+        let told = desk.told.len();
         let around = self.around(desk, rules);
         order::switch(desk, rules, self.scene(&around), &switch);
         self.parts.gauges.forget();
         self.count_by_order(desk, rules);
-        self.review(desk, rules, switch.at);
+        if desk.told.len() > told {
+            self.parts.tell_edge(desk, rules, switch.at, (switch.counts, switch.raw));
+        }
+        self.review(desk, rules);
+        self.say_unlisted(desk, rules, &switch.to);
     }
 
-    /// Something was learned of what happened since `touched`: statements that it reaches into may be others.
-    fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, touched: Stamp) {
+    /// Without a `[[product]]` the machine's ideal is what the performance of an order hangs on: whoever reads it is to know.
+    fn say_unlisted(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, making: &Making) {
+        let products = &desk.rules.products;
+        let Some(code) = making.product.as_ref().or(making.order.as_ref()) else { return };
+        let is_listed = products.is_empty() || products.iter().any(|product| product.code == *code);
+        if is_listed || self.unlisted.len() >= UNLISTED_CODES || !self.unlisted.insert(code.clone()) {
+            return;
+        }
+        let instead = if rules.ideal.is_some() { "the machine's ideal counts for it" } else { "it has no ideal" };
+        let text = format!("no [[product]] has the code \"{code}\" that the PLC shows: {instead}");
+        desk.notice(Some(&rules.id), "product_unlisted", notice::Severity::Warning, text);
+    }
+
+    /// Something was told: statements that it reaches into may be others.
+    fn review(&mut self, desk: &mut Desk<'_>, rules: &MachineRules) {
+        let touched = desk.take_unreviewed(&rules.id);
         let is_open = self.final_at != Stamp::MAX;
-        if touched < self.stated_to || touched == Stamp::MAX || is_open {
+        if touched < self.stated_to || is_open {
             statement::review(desk, rules, self.parts.counting(), self.parts.counts(), touched);
             self.final_at = statement::final_at(desk, rules);
         }
@@ -605,6 +645,16 @@ impl Seen {
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, desk.now);
         Ok(Verdict::Accepted(subject))
+    }
+
+    /// Up to when it is certain what it did, and what it made.
+    pub fn live(&self, now: Stamp) -> Live {
+        let away_since = self.before_restart.filter(|_| !self.watch.is_blind());
+        let certain = match () {
+            () if self.watch.is_blind() => now,
+            () => self.watch.certain(now).min(away_since.unwrap_or(Stamp::MAX)),
+        };
+        Live { certain, made: self.parts.made() }
     }
 
     /// The fault code shown now, 0 for none.
@@ -717,7 +767,10 @@ impl Seen {
         }
         for (came, fault) in std::mem::take(&mut self.late_faults) {
             if stop::splits(desk, rules, fault) {
-                self.later_fault.get_or_insert((came, fault));
+                let (_, first) = *self.later_fault.get_or_insert((came, fault));
+                if first != fault && !self.later_others.contains(&fault) && self.later_others.len() < LATE_FAULTS {
+                    self.later_others.push(fault);
+                }
                 if rules.open_at_fault {
                     stop::open_downtime(desk, rules, &self.around(desk, rules), at);
                 }
@@ -725,6 +778,7 @@ impl Seen {
                 stop::fault(desk, rules, &self.around(desk, rules), fault, at);
             }
         }
+        self.review(desk, rules);
         self.refresh_due(desk, rules);
     }
 
@@ -788,7 +842,7 @@ impl Seen {
             }
             self.parts.lift();
             stop::edge(desk, rules, &self.around(desk, rules), edge);
-            self.review(desk, rules, edge.at);
+            self.review(desk, rules);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -801,7 +855,7 @@ impl Seen {
         {
             stop::open_downtime(desk, rules, &self.around(desk, rules), due);
             self.due = None;
-            self.review(desk, rules, due);
+            self.review(desk, rules);
         }
     }
 
@@ -811,10 +865,12 @@ impl Seen {
             && self.holds_until(rules, &parting, until)
         {
             self.parting = None;
+            stop::split(desk, rules, &self.around(desk, rules), parting, until);
             if let Cause::Fault(_) = parting.cause {
                 self.later_fault = None;
+                self.later_others.clear();
             }
-            stop::split(desk, rules, &self.around(desk, rules), parting, until);
+            self.review(desk, rules);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
         }
@@ -839,6 +895,7 @@ impl Seen {
         let (current, open) = (machine.current, machine.book.open_stop());
         let (Some(current), Some(open)) = (current, open) else {
             self.later_fault = None;
+            self.later_others.clear();
             return;
         };
         if current.going != Going::Still {
@@ -887,6 +944,7 @@ impl Seen {
             fault: self.fault,
             first_fault: self.first_fault,
             is_without_order: self.is_without_order(desk, rules),
+            later_fault: self.later_fault.map(|(_, code)| Fault { code, others: self.later_others.clone() }),
             signal: self.mode.settled().map(|(class, _)| *class),
             parts_in_gap: self.parts_in_gap,
             counts: *self.parts.counts(),

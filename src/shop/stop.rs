@@ -34,6 +34,8 @@ pub struct Around {
     pub fault: i64,
     /// The first fault code since the machine was suspected to stand; 0 for none.
     pub first_fault: i64,
+    /// What faults came while it was external or changeover, and split nothing so far.
+    pub later_fault: Option<Fault>,
     /// It may not run without an order, and has none.
     pub is_without_order: bool,
     /// What the state signal says of a stop now.
@@ -215,7 +217,10 @@ pub fn split(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, parting
     let Parting { at, cause, .. } = parting;
     let (fault, signal) = match cause {
         Cause::Signal(class) => (None, Some(class)),
-        Cause::Fault(code) => (Some(Fault { code, others: Vec::new() }), first.signal),
+        Cause::Fault(code) => {
+            let others = around.later_fault.as_ref().map_or_else(Vec::new, |fault| fault.others.clone());
+            (Some(Fault { code, others }), first.signal)
+        }
         Cause::Length => (first.fault.clone(), first.signal),
     };
     // Nobody saw it stand before: no part of it, but the stop as a whole.
@@ -286,15 +291,14 @@ pub fn open_downtime(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around,
 fn tell_again(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: Stop, until: Stamp) {
     let (Some(current), _) = remembered(desk, rules) else { return };
     let mut stop = measured(desk, rules, stop, until);
-    let is_told = stop.downtime.is_some();
-    let now = book::state(current.going, rules.calendar.slot(current.since).hours, Some(&stop));
-    if !is_told || (now != current.state && current.going == Going::Still) {
-        let edge = Edge { to: current.going, at: current.since, after: None };
-        tell_state(desk, rules, around, edge, current.moved, Some(stop.clone()), None);
-    }
-    if let Some(downtime) = &mut stop.downtime {
+    if let Some(mut downtime) = stop.downtime {
+        restate_open(desk, rules, around, &stop);
         downtime.revision += 1;
+        stop.downtime = Some(downtime);
         tell_downtime(desk, rules, Change::Updated, stop);
+    } else {
+        let edge = Edge { to: current.going, at: current.since, after: None };
+        tell_state(desk, rules, around, edge, current.moved, Some(stop), None);
     }
 }
 
@@ -330,6 +334,10 @@ fn end_stop(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, stop: St
         stop.duration_ms > 0 && stop.duration_ms >= stop.short_stop_ms && stop.counts_in != CountsIn::None;
     if let (None, true, (Some(current), _)) = (stop.downtime, is_downtime, remembered(desk, rules)) {
         stop = number(desk, rules, around, stop, current, end);
+    }
+    // Too short to be split, it keeps its class; the fault stands in its record.
+    if stop.downtime.is_none() && stop.fault.is_none() {
+        stop.fault.clone_from(&around.later_fault);
     }
     // It never stood in planned hours.
     if stop.started_at >= end {
@@ -481,18 +489,39 @@ fn products_before(book: &book::Book, at: Stamp) -> impl Iterator<Item = &String
     before.filter_map(|assignment| assignment.order.as_ref()?.product.as_ref())
 }
 
-/// An order begins at `at`: a stop that began after the order before it ended is set-up, if the product is another.
+/// An order begins at `at`: a stop that began after the order before it ended is set-up, if the product is another; one
+/// that is over too, if nothing was made since it began.
 pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) {
-    let (Some(_), Some(mut stop)) = remembered(desk, rules) else { return };
     let Some(book) = desk.known.machines.get(&rules.id).map(|machine| &machine.book) else { return };
     let product = book.order_at(at).and_then(|order| order.product.as_ref());
     let before = book.assignments.iter().rev().find(|assignment| assignment.from < at);
-    let is_between = before.is_some_and(|before| before.order.is_none() && before.from <= stop.from);
     let is_other = product.is_some() && products_before(book, at).next().is_some_and(|before| Some(before) != product);
-    if is_between && is_other && stop.fault.is_none() && stop.reason.is_none() && stop.inferred.is_none() {
+    let Some(ended) = before.filter(|before| is_other && before.order.is_none()).map(|before| before.from) else {
+        return;
+    };
+    let made_since = |stop: &Stop| {
+        let counts = |reading: book::Reading| reading.counts.total;
+        counts(book.readings_around(at).0) - counts(book.readings_around(stop.from).1)
+    };
+    let is_between = |stop: &&Stop| {
+        let is_whole = stop.ended_at.is_none() || (stop.downtime.is_some() && made_since(stop) == 0);
+        let is_unnamed = stop.fault.is_none() && stop.reason.is_none() && stop.inferred.is_none();
+        ended <= stop.from && is_whole && is_unnamed && !stop.is_declared()
+    };
+    let between: Vec<Stop> = book.stops.iter().filter(is_between).cloned().collect();
+    for mut stop in between {
+        let class = stop.class;
         stop.inferred = Some(Inferred::Changeover);
         judge(desk, rules, &mut stop);
-        tell_again(desk, rules, around, stop, desk.now);
+        match stop.downtime {
+            _ if stop.ended_at.is_none() => tell_again(desk, rules, around, stop, desk.now),
+            Some(mut downtime) if stop.class != class => {
+                downtime.revision += 1;
+                stop.downtime = Some(downtime);
+                tell_downtime(desk, rules, Change::Amended, stop);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use proptest::prelude::*;
 pub(in crate::shop) const START: Stamp = Stamp::from_ms(1_795_413_600_000);
 /// Counters begin so high that no reset in a short gap could reach their values again.
 const FIRST_RAW: i64 = 30_000;
-const RUN: PointIx = PointIx(0);
-const TOTAL: PointIx = PointIx(1);
+pub(in crate::shop) const RUN: PointIx = PointIx(0);
+pub(in crate::shop) const TOTAL: PointIx = PointIx(1);
 const FAULT: PointIx = PointIx(2);
 const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
@@ -94,7 +94,7 @@ fn by_counts() -> MachineRules {
     MachineRules { run: RunRule::Counts { stop_after_ms: 3000 }, ..press() }
 }
 
-fn rules(machine: MachineRules) -> Arc<Rules> {
+pub(in crate::shop) fn rules(machine: MachineRules) -> Arc<Rules> {
     let reason = |code: &str, class, faults: &[i64]| ReasonRule {
         code: code.to_owned(),
         text: code.to_owned(),
@@ -109,6 +109,7 @@ fn rules(machine: MachineRules) -> Arc<Rules> {
         calendar: Calendar::new(TimeZone::UTC, Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        meter_every_ms: None,
         products: Vec::new(),
         reasons: vec![
             reason("jam", Class::Failure, &[2, 3]),
@@ -288,6 +289,11 @@ fn sentence(event: &Event) -> String {
         }
         Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.job.number(), order.change),
         Event::Operator(operator) => format!("{} {} {:?}", seconds(operator.at), operator.operator, operator.action),
+        Event::Asset(changed) => format!("{} asset {}.{}", seconds(changed.at), changed.asset.id, changed.revision),
+        Event::Meter(read) => {
+            let Readings { run_ms, cycles } = read.readings;
+            format!("{} {} ran {} in {cycles} cycles ({:?})", seconds(read.at), read.asset, span(run_ms), read.why)
+        }
         Event::Shift(stated) => {
             let word = if stated.window.is_final { "" } else { " provisional" };
             format!("{} stated {} revision {}{word}", seconds(stated.at), stated.id, stated.revision)
@@ -1564,3 +1570,4 @@ proptest! {
 }
 
 mod cycle;
+mod learned;

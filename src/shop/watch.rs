@@ -165,6 +165,14 @@ impl Watch {
         }
     }
 
+    /// Up to when it is certain that it ran, where it ran last.
+    pub fn certain(&self, now: Stamp) -> Stamp {
+        match self {
+            Watch::Signal { motion, .. } => motion.horizon(now),
+            Watch::Counts(pace) => pace.certain(now),
+        }
+    }
+
     /// When a tick could change something.
     pub fn next_wake(&self) -> Stamp {
         match self {

@@ -3,6 +3,7 @@
 //! A coil or discrete input counts as a register that holds 0 or 1, so one code path serves all four tables.
 
 use super::{Bad, Point, Reading, Value, point::Kind, point::Order};
+use std::fmt;
 
 /// What a point's value looks like once decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,71 @@ pub fn form(point: &Point) -> Form {
         _ if is_scaled(point) => Form::Real,
         _ => Form::Whole,
     }
+}
+
+/// What a point can hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Span {
+    /// Whatever has its form.
+    Any,
+    /// From the first number to the last.
+    Whole(i64, i64),
+    /// The same of real numbers.
+    Real(f64, f64),
+    /// So many bytes, none of them 0.
+    Text(usize),
+}
+
+impl Span {
+    /// Whether a value of the point's form is in it.
+    pub fn holds(self, value: &Value) -> bool {
+        match (self, value) {
+            (Span::Whole(least, most), Value::Int(n)) => (least..=most).contains(n),
+            // As written by hand: 6553.5, and not all the digits of 65 535 × 0.1.
+            (Span::Real(least, most), Value::Real(n)) => {
+                let slack = (most - least) * 1e-9;
+                (least - slack..=most + slack).contains(n)
+            }
+            // What fills up a text is no part of it.
+            (Span::Text(most), Value::Text(text)) => text.trim_end().len() <= most && !text.contains('\0'),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Span::Any => f.write_str("anything"),
+            Span::Whole(least, most) => write!(f, "{least} to {most}"),
+            Span::Real(least, most) => write!(f, "{least:?} to {most:?}"),
+            Span::Text(most) => write!(f, "text of {most} bytes"),
+        }
+    }
+}
+
+/// What the registers of this point can hold, once decoded.
+pub fn span(point: &Point) -> Span {
+    let (least, most): (i64, i64) = match point.kind {
+        Kind::Bool { .. } | Kind::F64 => return Span::Any,
+        Kind::Text(bytes) => return Span::Text(usize::from(bytes)),
+        Kind::F32 if is_scaled(point) => return Span::Any,
+        Kind::F32 => return Span::Real(f32::MIN.into(), f32::MAX.into()),
+        Kind::U16 => (0, u16::MAX.into()),
+        Kind::I16 => (i16::MIN.into(), i16::MAX.into()),
+        Kind::U32 => (0, u32::MAX.into()),
+        Kind::I32 => (i32::MIN.into(), i32::MAX.into()),
+        Kind::U64 => (0, i64::MAX),
+        Kind::I64 => (i64::MIN, i64::MAX),
+        Kind::Bcd16 => (0, 9_999),
+        Kind::Bcd32 => (0, 99_999_999),
+    };
+    if !is_scaled(point) {
+        return Span::Whole(least, most);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a scaled value is real by contract")]
+    let edges = [least as f64, most as f64].map(|raw| raw * point.scale + point.offset);
+    Span::Real(edges[0].min(edges[1]), edges[0].max(edges[1]))
 }
 
 /// Reads the point from its registers, `point.kind.registers()` of them, first address first.
@@ -307,6 +373,25 @@ mod tests {
     }
 
     #[test]
+    fn a_span_ends_where_the_registers_do() {
+        let holds = |point: &Point, value| span(point).holds(&value);
+        let of = |kind| point(kind, Order::Abcd);
+        for (kind, least, most) in
+            [(Kind::U16, 0, 65_535), (Kind::I16, -32_768, 32_767), (Kind::Bcd16, 0, 9999), (Kind::U64, 0, i64::MAX)]
+        {
+            assert!(holds(&of(kind), Value::Int(least)) && holds(&of(kind), Value::Int(most)), "{kind:?}");
+            assert!(!holds(&of(kind), Value::Int(least - 1)), "{kind:?}");
+            assert!(!most.checked_add(1).is_some_and(|n| holds(&of(kind), Value::Int(n))), "{kind:?}");
+        }
+        let tenths = Point { scale: -0.1, offset: 5.0, ..of(Kind::U16) };
+        assert!(holds(&tenths, Value::Real(5.0)) && holds(&tenths, Value::Real(-6548.5)));
+        assert!(!holds(&tenths, Value::Real(5.1)) && !holds(&tenths, Value::Real(-6548.6)));
+        let text = |text: &str| Value::Text(text.into());
+        assert!(holds(&of(Kind::Text(2)), text("ab")) && holds(&of(Kind::Text(2)), text("ab ")));
+        assert!(!holds(&of(Kind::Text(2)), text("abc")) && !holds(&of(Kind::Text(2)), text("a\0")));
+    }
+
+    #[test]
     fn an_inverted_bit_is_turned_on_both_ways() {
         let open = Point { invert: true, ..point(Kind::Bool { bit: Some(3) }, Order::Abcd) };
         assert_eq!(decode(&open, &[0b1000]), good(Value::Bool(false)));
@@ -386,7 +471,11 @@ mod tests {
             scale in -1e3..1e3,
         ) {
             let point = Point { scale, ..point(kind, order) };
-            match decode(&point, &raw[..usize::from(kind.registers())]) {
+            let read = decode(&point, &raw[..usize::from(kind.registers())]);
+            if let Reading::Good(value) = &read {
+                prop_assert!(span(&point).holds(value), "{value:?}");
+            }
+            match read {
                 Reading::Good(Value::Real(real)) => prop_assert!(real.is_finite()),
                 Reading::Good(value) => prop_assert_eq!(form(&point) == Form::Text, matches!(value, Value::Text(_))),
                 reading => prop_assert_eq!(reading, UNDECODABLE),

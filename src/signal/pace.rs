@@ -115,6 +115,15 @@ impl Pace {
         if self.rule.no_data_ms.is_none() { now } else { self.last_good.unwrap_or(Stamp::MIN).min(now) }
     }
 
+    /// Up to when it is certain that it ran: where the next part is overdue, until it was due.
+    pub fn certain(&self, now: Stamp) -> Stamp {
+        let due = self.anchor.filter(|_| self.settled == Some(Going::Running)).map(|anchor| {
+            let cycle_ms = if anchor.is_part { self.rule.cycle_ms } else { 0 };
+            anchor.at.plus(cycle_ms)
+        });
+        due.map_or(self.horizon(now), |due| due.min(self.horizon(now)))
+    }
+
     /// The last row of a recording: what was shown last held until now.
     pub fn close(&mut self, now: Stamp, edges: &mut Vec<Edge>) {
         self.tick(now, edges);

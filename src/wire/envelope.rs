@@ -90,6 +90,12 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
             let data = payload::operator::data(about, operator);
             seal(names, told, schema::OPERATOR_CHANGED, told.id.to_string(), data)
         }
+        Event::Asset(changed) => {
+            seal(names, told, schema::ASSET_CHANGED, changed.asset.id.clone(), payload::asset::data(about, changed))
+        }
+        Event::Meter(read) => {
+            seal(names, told, schema::METER_READ, told.id.to_string(), payload::meter::data(about, read))
+        }
         Event::Shift(stated) => {
             let subject = format!("{}/{}", stated.machine, stated.id);
             seal(names, told, schema::SHIFT_STATED, subject, payload::shift::data(about, stated))

@@ -6,6 +6,7 @@
 
 pub mod operator;
 pub mod order;
+pub mod asset;
 pub mod reason;
 pub mod scrap;
 
@@ -75,6 +76,7 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
     let wish = match verb {
         "operator" => fields(whole).and_then(operator::wish),
         "order" => fields(whole).and_then(order::wish),
+        "asset" => fields(whole).and_then(asset::wish),
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),
         _ => Err(Refusal::new("unknown_verb", format!("there is no command `{verb}`"))),

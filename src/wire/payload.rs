@@ -1,6 +1,8 @@
 //! One file a payload: the record of the house in, the fields of the contract out. Absent values are `null`, keys never vanish.
 
+pub mod asset;
 pub mod downtime;
+pub mod meter;
 pub mod notice;
 pub mod operator;
 pub mod order;

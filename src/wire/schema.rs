@@ -110,6 +110,10 @@ events! {
     ORDER_UPDATED: Machine, payload::order::Data<'static> = "andon.order.updated.v1";
     /// Somebody logged on or off at a machine.
     OPERATOR_CHANGED: Machine, payload::operator::Data<'static> = "andon.operator.changed.v1";
+    /// An asset is another in the register of the CMMS, or machines are bound to it that were not.
+    ASSET_CHANGED: Gateway, payload::asset::Data<'static> = "andon.asset.changed.v1";
+    /// The meter of an asset was read; of the gateway where its machine is no longer configured.
+    METER_READ: Machine Gateway, payload::meter::Data<'static> = "andon.meter.read.v1";
     /// A shift (or day) is over, and these are its figures.
     SHIFT_STATED: Machine, payload::shift::Data<'static> = "andon.shift.stated.v1";
     /// Something that somebody should know.
@@ -136,6 +140,8 @@ commands! {
     Machine "reason": inbound::reason::Reason;
     /// Says that good parts were none.
     Machine "scrap": inbound::scrap::Scrap;
+    /// The CMMS tells of its assets: all there are, in parts, or some that are new or others.
+    Gateway "asset": inbound::asset::Asset;
 }
 
 /// The answer to a command.
@@ -148,6 +154,7 @@ fn channels() -> Vec<Channel> {
         picture::<payload::picture::StateData<'_>>("state", names.state_topic(MACHINE), "What a machine does now."),
         picture::<payload::picture::OeeData<'_>>("oee", names.oee_topic(MACHINE), "OEE so far, every 10 s."),
         picture::<payload::picture::DowntimeData<'_>>("downtime", names.downtime_topic(MACHINE), "The open downtime."),
+        picture::<payload::meter::Picture<'_>>("meter", names.meter_topic(MACHINE), "The meter of a machine's asset."),
         Channel {
             qos: 1,
             ..picture::<payload::picture::Status<'_>>("status", names.status_topic(), "Whether the gateway is there.")

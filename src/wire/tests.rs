@@ -16,10 +16,10 @@ use super::{
 use crate::{
     books::{Book, Calendar, Convention, Counting, Ideal, Measure, window::window as measured},
     event::{
-        Event, Told,
+        Event, Told, asset,
         cycle::{Cycles, Spell},
         id::{Role, mint},
-        notice,
+        meter, notice,
         part::{self, Counted, Counts, Raw, Why},
         stop::{
             self, Change, Class, CountsIn, Downtime, Fault, Going, Numbered, Observed, Reason, Share, Split, State,
@@ -543,6 +543,114 @@ fn parts_were_counted() {
 }
 
 #[test]
+fn a_meter_was_read() {
+    golden(
+        &body(52, 3_600_000, read()),
+        expect![[r#"
+        {
+          "specversion": "1.0",
+          "id": "01a20734-5580-78d9-8949-cbe74979c097",
+          "source": "andon:gw-hall-3",
+          "type": "andon.meter.read.v1",
+          "time": "2026-11-23T07:00:00.000Z",
+          "subject": "01a20734-5580-78d9-8949-cbe74979c097",
+          "datacontenttype": "application/json",
+          "epoch": 1,
+          "sequence": "0000000000000052",
+          "topicsequence": "0000000000000026",
+          "recordedtime": "2026-11-23T07:00:00.000Z",
+          "correlationid": null,
+          "data": {
+            "machine": "press-7",
+            "line": "line-2",
+            "path": "acme/leipzig/hall-3",
+            "asset": "EQ-99",
+            "revision": 1,
+            "run_ms": 5400000,
+            "run_hours": 1.5,
+            "cycles": 1240
+          }
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn an_asset_became_another() {
+    golden(
+        &body(53, 3_600_000, asset()),
+        expect![[r#"
+        {
+          "specversion": "1.0",
+          "id": "01a20734-5580-72ae-8c0f-4b156b0a6d05",
+          "source": "andon:gw-hall-3",
+          "type": "andon.asset.changed.v1",
+          "time": "2026-11-23T07:00:00.000Z",
+          "subject": "EQ-10042",
+          "datacontenttype": "application/json",
+          "epoch": 1,
+          "sequence": "0000000000000053",
+          "topicsequence": "0000000000000026",
+          "recordedtime": "2026-11-23T07:00:00.000Z",
+          "correlationid": null,
+          "data": {
+            "machine": null,
+            "line": null,
+            "path": "acme/leipzig/hall-3",
+            "asset": "EQ-10042",
+            "revision": 2,
+            "id": "EQ-10042",
+            "name": "Press 7",
+            "parent": "HALL-3",
+            "location": null,
+            "criticality": "A",
+            "status": null,
+            "machines": [
+              "press-7"
+            ],
+            "meters": {
+              "run_ms": 5400000,
+              "run_hours": 1.5,
+              "cycles": 1240
+            }
+          }
+        }
+    "#]],
+    );
+}
+
+fn read() -> Event {
+    Event::Meter(Box::new(meter::Event {
+        machine: MACHINE.to_owned(),
+        is_gone: false,
+        asset: "EQ-99".to_owned(),
+        at: at(3_600_000),
+        why: meter::Why::Released,
+        readings: meter::Readings { run_ms: 5_400_000, cycles: 1240 },
+        base: meter::Readings::default(),
+        made: 1240,
+        binding: None,
+    }))
+}
+
+fn asset() -> Event {
+    Event::Asset(Box::new(asset::Event {
+        at: at(3_600_000),
+        revision: 2,
+        is_gone: false,
+        asset: asset::Asset {
+            id: "EQ-10042".to_owned(),
+            name: Some("Press 7".to_owned()),
+            parent: Some("HALL-3".to_owned()),
+            criticality: Some("A".to_owned()),
+            ..asset::Asset::default()
+        },
+        machines: vec![MACHINE.to_owned()],
+        meters: Some(meter::Readings { run_ms: 5_400_000, cycles: 1240 }),
+    }))
+}
+
+#[test]
 fn a_notice_about_a_machine_and_one_about_the_gateway() {
     let of_machine = body(51, STOPS, notice(Some(MACHINE)));
     golden(
@@ -1024,6 +1132,7 @@ fn rules() -> Rules {
         calendar: Calendar::new(TimeZone::UTC, civil::Time::midnight()),
         oee: Convention::OeeCom.into(),
         final_after_ms: 12 * 3_600_000,
+        meter_every_ms: None,
         lines: Vec::new(),
         products: Vec::new(),
         reasons: vec![ReasonRule {

@@ -36,9 +36,14 @@ impl Names {
         self.picture_topic(machine, "downtime")
     }
 
+    /// The live picture of the meter of a machine's asset.
+    pub fn meter_topic(&self, machine: &str) -> String {
+        self.picture_topic(machine, "meter")
+    }
+
     /// Every live picture of a machine, wherever its line was.
-    pub fn picture_topics(&self, line: &str, machine: &str) -> [String; 3] {
-        ["state", "oee", "downtime"].map(|picture| self.rooted(&format!("{line}/{machine}/{picture}")))
+    pub fn picture_topics(&self, line: &str, machine: &str) -> [String; 4] {
+        ["state", "oee", "downtime", "meter"].map(|picture| self.rooted(&format!("{line}/{machine}/{picture}")))
     }
 
     /// Whether the gateway is there.

@@ -182,6 +182,9 @@ impl Day {
             if pieces[0].1 == "unassigned" {
                 pieces[0].1 = self.class_by_order(plant, machine, from);
             }
+            if pieces[0].1 == "unassigned" && fault.is_none() && self.is_between_products(plant, machine, (from, to)) {
+                pieces[0].1 = "changeover";
+            }
             if let Some((at, code)) = fault {
                 let at_piece = pieces.iter().rposition(|(from, ..)| *from <= at).unwrap();
                 match pieces[at_piece] {
@@ -231,6 +234,19 @@ impl Day {
         } else {
             "unassigned"
         }
+    }
+
+    /// It began after one product's order ended, and the next order is of another one.
+    fn is_between_products(&self, plant: &Plant, machine: &Machine, (from, to): (i64, i64)) -> bool {
+        let product = |order: &Option<String>| order.clone().filter(|order| plant.products.contains_key(order));
+        let Some(now) = self.orders.iter().rposition(|(at, _)| *at <= from) else { return false };
+        let (Some((begins, next)), None) = (self.orders.get(now + 1), &self.orders[now].1) else { return false };
+        let is_other = now > 0 && product(next).is_some() && product(&self.orders[now - 1].1) != product(next);
+        let is_named_before = now > 0 && product(&self.orders[now - 1].1).is_some();
+        // Choice: nothing was made of it, and of what is over only a downtime is set-up after the fact.
+        let has_made = self.made.iter().any(|made| made.total > 0 && (from..*begins).contains(&made.at));
+        let is_long = to > *begins || self.still_ms(from, to) >= machine.short_stop_ms;
+        is_other && is_named_before && !has_made && is_long && !machine.order_required
     }
 
     fn measure_stops(&mut self, plant: &Plant, machine: &Machine) {

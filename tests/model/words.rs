@@ -192,3 +192,26 @@ fn a_gap_that_is_just_filled_was_run_through() {
         .played("[machine]\nideal_rate = \"90/min\"");
     assert_eq!(said.window("press-7", "all", "all")["time_ms"]["unknown"], 0);
 }
+
+/// "The stop that begins after the old order's stop … and before the first part of the new one": also if it is over when the
+/// new one is named, or not.
+#[test]
+fn a_stop_between_two_products_is_a_changeover_when_the_second_is_named() {
+    let settings = r#"
+[machine]
+ideal_cycle = "5s"
+[tail]
+[[product]]
+code = "A-1"
+[[product]]
+code = "A-2"
+"#;
+    let set_up = |tape: Tape| {
+        tape.runs(600, 100, 0).played(settings).window("press-7", "all", "all")["time_ms"]["changeover"].clone()
+    };
+    let before = || Tape::from(BEGINS).order("A-1").runs(600, 100, 0).order(" ").runs(60, 0, 0);
+    assert_eq!(set_up(before().stands(900, 0).runs(60, 0, 0).order("A-2")), 900_000, "it is over");
+    assert_eq!(set_up(before().stands(600, 0).order("A-2").stands(300, 0)), 900_000, "it stands open");
+    assert_eq!(set_up(before().stands(900, 0).runs(60, 9, 0).order("A-2")), 0, "parts came meanwhile");
+    assert_eq!(set_up(before().stands(60, 0).runs(60, 0, 0).order("A-2")), 0, "a short stop that is over stays one");
+}

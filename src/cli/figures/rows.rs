@@ -5,107 +5,227 @@ use super::{
     words::word,
 };
 use crate::event::{stop::State, window::Window};
-use std::io::{self, Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+/// So much is handed on at once.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// What a row says first: which window it is.
 const WHICH: [&str; 7] = ["window", "id", "machine", "line", "from", "to", "final"];
 
 /// The cells of a window after its times; columns are added at the end only.
 const CELLS: [(&str, Cell); 38] = [
-    ("planned_ms", |w| w.planned_ms.to_string()),
-    ("run_ms", |w| w.run_ms.to_string()),
-    ("down_ms", |w| w.down_ms().to_string()),
-    ("total", |w| w.counts.total.to_string()),
-    ("good", |w| w.counts.good.to_string()),
-    ("reject", |w| w.counts.reject.to_string()),
-    ("outside_total", |w| w.counts.outside_total.to_string()),
-    ("outside_good", |w| w.counts.outside_good.to_string()),
-    ("availability", |w| cell(w.kpi.availability)),
-    ("performance", |w| cell(w.kpi.performance)),
-    ("quality", |w| cell(w.kpi.quality)),
-    ("oee", |w| cell(w.kpi.oee)),
-    ("coverage", |w| cell(w.kpi.coverage)),
-    ("failures", |w| w.failures.to_string()),
-    ("downtimes", |w| w.downtimes.len().to_string()),
-    ("flags", |w| w.flags.join(" ")),
-    ("calendar_ms", |w| w.calendar_ms.to_string()),
-    ("clock_adjust_ms", |w| w.clock_adjust_ms.to_string()),
-    ("outside_run_ms", |w| w.outside_run_ms.to_string()),
-    ("operating_ms", |w| w.time_in(State::Running).to_string()),
-    ("ideal_ms", |w| w.ideal_ms().to_string()),
-    ("good_ideal_ms", |w| w.good_ideal_ms().to_string()),
-    ("rework", |w| w.counts.rework.to_string()),
-    ("parts_min", |w| cell(w.parts_bounds.map(|bounds| bounds.min))),
-    ("parts_max", |w| cell(w.parts_bounds.and_then(|bounds| bounds.max))),
-    ("quality_by_count", |w| cell(w.kpi.quality_by_count)),
-    ("nee", |w| cell(w.kpi.nee)),
-    ("teep", |w| cell(w.kpi.teep)),
-    ("performance_capped", |w| cell(w.kpi.performance_capped)),
-    ("oee_capped", |w| cell(w.kpi.oee_capped)),
-    ("mtbf_ms", |w| cell(w.kpi.mtbf_ms)),
-    ("mttr_restoration_ms", |w| cell(w.kpi.mttr_restoration_ms)),
-    ("restorations", |w| w.restorations.to_string()),
-    ("restoration_ms", |w| w.restoration_ms.to_string()),
-    ("lost_ms", |w| w.losses.iter().map(|loss| loss.ms).sum::<i64>().to_string()),
-    ("stops", |w| w.losses.iter().map(|loss| loss.times).sum::<i64>().to_string()),
-    ("downtimes_ms", |w| w.downtimes.iter().map(|share| share.duration_ms).sum::<i64>().to_string()),
-    ("ideal_source", |w| word(&w.ideal_source())),
+    ("planned_ms", |f, row| row.whole(f.window.planned_ms)),
+    ("run_ms", |f, row| row.whole(f.window.run_ms)),
+    ("down_ms", |f, row| row.whole(f.window.down_ms())),
+    ("total", |f, row| row.whole(f.window.counts.total)),
+    ("good", |f, row| row.whole(f.window.counts.good)),
+    ("reject", |f, row| row.whole(f.window.counts.reject)),
+    ("outside_total", |f, row| row.whole(f.window.counts.outside_total)),
+    ("outside_good", |f, row| row.whole(f.window.counts.outside_good)),
+    ("availability", |f, row| row.ratio(f.window.kpi.availability)),
+    ("performance", |f, row| row.ratio(f.window.kpi.performance)),
+    ("quality", |f, row| row.ratio(f.window.kpi.quality)),
+    ("oee", |f, row| row.ratio(f.window.kpi.oee)),
+    ("coverage", |f, row| row.ratio(f.window.kpi.coverage)),
+    ("failures", |f, row| row.whole(f.window.failures)),
+    ("downtimes", |f, row| row.whole(f.listed.downtimes)),
+    ("flags", |f, row| row.words(&f.window.flags)),
+    ("calendar_ms", |f, row| row.whole(f.window.calendar_ms)),
+    ("clock_adjust_ms", |f, row| row.whole(f.window.clock_adjust_ms)),
+    ("outside_run_ms", |f, row| row.whole(f.window.outside_run_ms)),
+    ("operating_ms", |f, row| row.whole(f.window.time_in(State::Running))),
+    ("ideal_ms", |f, row| row.whole(f.window.ideal_ms())),
+    ("good_ideal_ms", |f, row| row.whole(f.window.good_ideal_ms())),
+    ("rework", |f, row| row.whole(f.window.counts.rework)),
+    ("parts_min", |f, row| row.whole_or_none(f.window.parts_bounds.map(|bounds| bounds.min))),
+    ("parts_max", |f, row| row.whole_or_none(f.window.parts_bounds.and_then(|bounds| bounds.max))),
+    ("quality_by_count", |f, row| row.ratio(f.window.kpi.quality_by_count)),
+    ("nee", |f, row| row.ratio(f.window.kpi.nee)),
+    ("teep", |f, row| row.ratio(f.window.kpi.teep)),
+    ("performance_capped", |f, row| row.ratio(f.window.kpi.performance_capped)),
+    ("oee_capped", |f, row| row.ratio(f.window.kpi.oee_capped)),
+    ("mtbf_ms", |f, row| row.whole_or_none(f.window.kpi.mtbf_ms)),
+    ("mttr_restoration_ms", |f, row| row.whole_or_none(f.window.kpi.mttr_restoration_ms)),
+    ("restorations", |f, row| row.whole(f.window.restorations)),
+    ("restoration_ms", |f, row| row.whole(f.window.restoration_ms)),
+    ("lost_ms", |f, row| row.whole(f.listed.lost_ms)),
+    ("stops", |f, row| row.whole(f.listed.stops)),
+    ("downtimes_ms", |f, row| row.whole(f.listed.downtimes_ms)),
+    ("ideal_source", |f, row| row.text(f.window.ideal_source().word())),
 ];
 
-/// What a window has in a column.
-type Cell = fn(&Window) -> String;
+/// Writes what a window has in a column.
+type Cell = fn(&Figure, &mut Row);
 
 /// And last.
 const ABOUT: [&str; 3] = ["revision", "convention", "machines"];
 
 /// A line a window.
 pub(super) fn windows(sheet: &Sheet, out: &mut impl Write) -> io::Result<()> {
-    let mut rows = csv::Writer::from_writer(out);
     let states = State::ALL.map(|state| format!("time_{}_ms", state.word()));
     let names = WHICH.into_iter().chain(states.iter().map(String::as_str)).chain(CELLS.map(|(name, _)| name));
-    rows.write_record(names.chain(ABOUT))?;
+    let mut rows = Rows::begin(names, out)?;
     for figure in &sheet.figures {
-        let window = &figure.window;
-        let times = window.time_ms.iter().map(i64::to_string);
-        let cells = CELLS.iter().map(|(_, of)| of(window));
-        rows.write_record(which(figure).into_iter().chain(times).chain(cells).chain(about(sheet, figure)))?;
+        rows.add(|row| {
+            which(figure, row);
+            figure.window.time_ms.iter().for_each(|ms| row.whole(*ms));
+            CELLS.iter().for_each(|(_, cell)| cell(figure, row));
+            about(sheet, figure, row);
+        })?;
     }
-    rows.flush()
+    rows.end()
 }
 
 /// A line for each loss of each window.
 pub(super) fn losses(sheet: &Sheet, out: &mut impl Write) -> io::Result<()> {
-    let mut rows = csv::Writer::from_writer(out);
-    rows.write_record(WHICH.into_iter().chain(["reason", "class", "counts_in", "ms", "times"]).chain(ABOUT))?;
+    let names = WHICH.into_iter().chain(["reason", "class", "counts_in", "ms", "times"]);
+    let mut rows = Rows::begin(names, out)?;
     for figure in &sheet.figures {
         for loss in &figure.window.losses {
-            let reason = loss.reason.clone().unwrap_or_default();
-            let cells = [reason, word(&loss.class), word(&loss.counts_in), loss.ms.to_string(), loss.times.to_string()];
-            rows.write_record(which(figure).into_iter().chain(cells).chain(about(sheet, figure)))?;
+            rows.add(|row| {
+                which(figure, row);
+                row.text(loss.reason.as_deref().unwrap_or_default());
+                row.text(&word(&loss.class));
+                row.text(&word(&loss.counts_in));
+                row.whole(loss.ms);
+                row.whole(loss.times);
+                about(sheet, figure, row);
+            })?;
         }
     }
-    rows.flush()
+    rows.end()
 }
 
-fn which(figure: &Figure) -> [String; 7] {
-    let window = &figure.window;
-    [
-        figure.kind.to_owned(),
-        figure.id.clone(),
-        figure.machine.clone().unwrap_or_default(),
-        figure.line.clone().unwrap_or_default(),
-        window.from.to_string(),
-        window.to.to_string(),
-        window.is_final.to_string(),
-    ]
+fn which(figure: &Figure, row: &mut Row) {
+    let Window { from, to, is_final, .. } = &*figure.window;
+    row.text(figure.kind);
+    row.text(&figure.id);
+    row.text(figure.machine.as_deref().unwrap_or_default());
+    row.text(figure.line.as_deref().unwrap_or_default());
+    row.shown(from);
+    row.shown(to);
+    row.text(if *is_final { "true" } else { "false" });
 }
 
-fn about(sheet: &Sheet, figure: &Figure) -> [String; 3] {
-    let machines: Vec<&str> = figure.machine.iter().chain(&figure.machines).map(String::as_str).collect();
-    [figure.revision.to_string(), sheet.rules.oee.convention.word().to_owned(), machines.join(" ")]
+fn about(sheet: &Sheet, figure: &Figure, row: &mut Row) {
+    row.shown(figure.revision);
+    row.text(sheet.rules.oee.convention.word());
+    match &figure.machine {
+        Some(machine) => row.text(machine),
+        None => row.words(&figure.machines),
+    }
 }
 
-/// Empty where there is none.
-fn cell(value: Option<impl ToString>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
+struct Rows<'a, W> {
+    row: Row,
+    out: &'a mut W,
+}
+
+impl<'a, W: Write> Rows<'a, W> {
+    /// With the line of names.
+    fn begin<'n>(names: impl Iterator<Item = &'n str>, out: &'a mut W) -> io::Result<Rows<'a, W>> {
+        let mut rows = Rows { row: Row(Vec::with_capacity(BUFFER_BYTES * 2)), out };
+        rows.add(|row| names.chain(ABOUT).for_each(|name| row.text(name)))?;
+        Ok(rows)
+    }
+
+    fn add(&mut self, write: impl FnOnce(&mut Row)) -> io::Result<()> {
+        write(&mut self.row);
+        self.row.0.pop();
+        self.row.0.push(b'\n');
+        if self.row.0.len() >= BUFFER_BYTES {
+            self.out.write_all(&self.row.0)?;
+            self.row.0.clear();
+        }
+        Ok(())
+    }
+
+    fn end(self) -> io::Result<()> {
+        self.out.write_all(&self.row.0)?;
+        self.out.flush()
+    }
+}
+
+/// A row that is being written: each cell with the comma behind it. A year of fifty machines has a million of them, so that
+/// none is a text of its own first.
+struct Row(Vec<u8>);
+
+impl Row {
+    /// In quotes where it must be.
+    fn text(&mut self, text: &str) {
+        if text.contains(['"', ',', '\n', '\r']) {
+            self.0.push(b'"');
+            text.split_inclusive('"').for_each(|piece| {
+                self.0.extend_from_slice(piece.as_bytes());
+                if piece.ends_with('"') {
+                    self.0.push(b'"');
+                }
+            });
+            self.0.push(b'"');
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+        self.0.push(b',');
+    }
+
+    /// With blanks between.
+    fn words(&mut self, words: &[String]) {
+        match words {
+            [] => self.0.push(b','),
+            [only] => self.text(only),
+            _ => self.text(&words.join(" ")),
+        }
+    }
+
+    fn whole(&mut self, number: i64) {
+        let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
+        if number < 0 {
+            self.0.push(b'-');
+        }
+        loop {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.0.extend_from_slice(&digits[at..]);
+        self.0.push(b',');
+    }
+
+    /// Empty where there is none.
+    fn whole_or_none(&mut self, number: Option<i64>) {
+        match number {
+            Some(number) => self.whole(number),
+            None => self.0.push(b','),
+        }
+    }
+
+    /// Empty where there is none.
+    fn ratio(&mut self, ratio: Option<f64>) {
+        if let Some(ratio) = ratio {
+            let begin = self.0.len();
+            // The same digits as the standard library's, three times as fast, but for `1.0` and `1e-7`.
+            let is_written = serde_json::to_writer(&mut self.0, &ratio).is_ok();
+            if !is_written || self.0[begin..].contains(&b'e') {
+                self.0.truncate(begin);
+                return self.shown(ratio);
+            }
+            if self.0.ends_with(b".0") {
+                self.0.truncate(self.0.len() - 2);
+            }
+        }
+        self.0.push(b',');
+    }
+
+    /// Nothing that is shown so has a character that wants quotes.
+    fn shown(&mut self, value: impl Display) {
+        // Memory takes everything.
+        let _ = write!(self.0, "{value},");
+    }
 }

@@ -3,7 +3,11 @@
 use super::{By, Format, rows, table, words::Ink};
 use crate::{
     books::{Calendar, window},
-    event::{Stamp, window::Window},
+    event::{
+        Stamp,
+        window::{Listed, Window},
+    },
+    io::journal::history::Stated,
     shop::{Rules, rules::MachineRules},
     wire::payload::{
         report::Report,
@@ -45,7 +49,11 @@ pub(in crate::cli) struct Figure {
     pub(in crate::cli) machines: Vec<String>,
     /// From 1.
     pub(in crate::cli) revision: u64,
-    pub(in crate::cli) window: Window,
+    pub(in crate::cli) window: Box<Window>,
+    /// What the lists of the window hold, also where they were not read.
+    pub(super) listed: Listed,
+    /// It is a line of the history: the window has those lists that were asked for.
+    pub(super) is_kept: bool,
 }
 
 /// What a report shows.
@@ -61,8 +69,10 @@ impl Figure {
         machine: &MachineRules,
         kind: &'static str,
         id: impl Into<String>,
-        window: Window,
+        window: impl Into<Box<Window>>,
     ) -> Figure {
+        let window = window.into();
+        let listed = window.listed();
         Figure {
             kind,
             id: id.into(),
@@ -71,7 +81,15 @@ impl Figure {
             machines: Vec::new(),
             revision: 1,
             window,
+            listed,
+            is_kept: false,
         }
+    }
+
+    /// Of a window that is kept, read as deep as it was asked for.
+    pub(super) fn kept(machine: &MachineRules, kind: &'static str, stated: Stated) -> Figure {
+        let Stated { id, window, listed, .. } = stated;
+        Figure { listed, is_kept: true, ..Figure::of_machine(machine, kind, id, window) }
     }
 
     /// The machine, the line, or the site.
@@ -97,6 +115,11 @@ impl Sheet {
     pub(in crate::cli) fn new(rules: Arc<Rules>, as_of: AsOf, figures: Vec<Figure>, by: By) -> Sheet {
         let figures = if by == By::Machine { figures } else { rolled_up(figures, by, &rules) };
         Sheet { rules, as_of, figures }
+    }
+
+    /// What it shows of few windows was not read of them.
+    pub(in crate::cli) fn wants_more(&self, format: Format) -> bool {
+        format == Format::Table && table::blocks(self).any(|figure| figure.is_kept)
     }
 
     /// Writes it so; `ink` is for tables.
@@ -156,7 +179,7 @@ fn rolled_up(figures: Vec<Figure>, by: By, rules: &Rules) -> Vec<Figure> {
 }
 
 fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
-    let window = window::sum(group.iter().map(|figure| &figure.window), rules.oee.convention)?;
+    let window = window::sum(group.iter().map(|figure| &*figure.window), rules.oee.convention)?;
     let first = group.first()?;
     Some(Figure {
         kind: first.kind,
@@ -165,7 +188,9 @@ fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
         line: first.line.clone().filter(|_| by == By::Line),
         // Whichever machine's is revised, this is revised.
         revision: 1 + group.iter().map(|figure| figure.revision - 1).sum::<u64>(),
+        listed: group.iter().fold(Listed::default(), |sum, figure| sum.plus(figure.listed)),
+        is_kept: group.iter().any(|figure| figure.is_kept),
         machines: group.into_iter().filter_map(|figure| figure.machine).collect(),
-        window,
+        window: Box::new(window),
     })
 }

@@ -7,11 +7,11 @@ use super::{
 use crate::{
     books::window,
     event::{
-        stop::{CountsIn, State},
+        stop::{Class, CountsIn, State},
         window::{IdealSource, Loss, Share, Window},
     },
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt::Write as _};
 
 /// From one more on, windows of one kind have a line each.
 const FEW: usize = 6;
@@ -22,6 +22,9 @@ const LOSS_BAR: i64 = 10;
 
 /// Columns of a loss's name.
 const NAME: usize = 27;
+
+/// Planned time without a reason: the calendar says that the machine need not run.
+pub(in crate::cli) const OF_CALENDAR: &str = "breaks and planned stops";
 
 /// Losses that are told one by one, and downtimes.
 const LOSSES: usize = 10;
@@ -44,6 +47,11 @@ pub(super) fn table(sheet: &Sheet, ink: Ink) -> String {
         }
     }
     page.text
+}
+
+/// Those of which it shows more than a line.
+pub(super) fn blocks(sheet: &Sheet) -> impl Iterator<Item = &Figure> {
+    sheet.figures.chunk_by(|a, b| a.kind == b.kind).filter(|figures| figures.len() <= FEW).flatten()
 }
 
 fn is_same(a: &Figure, b: &Figure) -> bool {
@@ -266,14 +274,16 @@ impl Page<'_> {
     /// `of_each`: every line is of another machine; else all are of one.
     fn list(&mut self, figures: &[Figure], of_each: bool) {
         let Some(first) = figures.first() else { return };
-        let name = |figure: &Figure| if of_each { figure.whose().to_owned() } else { figure.id.clone() };
+        fn name(figure: &Figure, of_each: bool) -> &str {
+            if of_each { figure.whose() } else { &figure.id }
+        }
         let title = if of_each { String::new() } else { format!("{}  ", first.whose()) };
         let title = self.ink.paint(Colour::Bold, title);
         self.line(format!("{title}{}", first.kind));
-        let total = window::sum(figures.iter().map(|figure| &figure.window), self.sheet.rules.oee.convention);
+        let total = window::sum(figures.iter().map(|figure| &*figure.window), self.sheet.rules.oee.convention);
         let Some(total) = total else { return };
         let is_covered = total.kpi.coverage.is_none_or(|coverage| coverage >= 1.0);
-        let width = figures.iter().map(|figure| name(figure).chars().count()).max().unwrap_or(0).max(5);
+        let width = figures.iter().map(|figure| name(figure, of_each).chars().count()).max().unwrap_or(0).max(5);
         let cover = if is_covered { "" } else { " cover" };
         let head = format!(
             "  {:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {:>4}",
@@ -284,11 +294,18 @@ impl Page<'_> {
         let mut legend = Legend::default();
         for figure in figures {
             let marks = legend.marks(figure, self.is_going_on(&figure.window));
-            let row = row(&name(figure), width, &figure.window, is_covered);
-            self.line(format!("{row} {marks}").trim_end());
+            row(&mut self.text, name(figure, of_each), width, (&figure.window, figure.listed.stops), is_covered);
+            if !marks.is_empty() {
+                self.text.push(' ');
+                self.text += &marks;
+            }
+            self.text.push('\n');
         }
-        let row = self.ink.paint(Colour::Bold, row("total", width, &total, is_covered));
-        self.line(row);
+        let stops = figures.iter().map(|figure| figure.listed.stops).sum();
+        let mut sum = String::new();
+        row(&mut sum, "total", width, (&total, stops), is_covered);
+        let sum = self.ink.paint(Colour::Bold, sum);
+        self.line(sum);
         if !legend.words.is_empty() {
             let words = wrapped(&comma_separated(&legend.words), 2, 2);
             let words = self.ink.paint(Colour::Faint, words);
@@ -337,23 +354,22 @@ impl Legend {
     }
 }
 
-fn row(name: &str, width: usize, window: &Window, is_covered: bool) -> String {
+/// A year of fifty machines has thousands: it is written where it belongs.
+fn row(text: &mut String, name: &str, width: usize, (window, stops): (&Window, i64), is_covered: bool) {
     let kpi = &window.kpi;
-    let short = |ratio: Option<f64>| ratio.map_or("–".to_owned(), |ratio| format!("{:.1}", ratio * 100.0));
-    let covered =
-        kpi.coverage.map_or("–".to_owned(), |coverage| format!("{:.1}", (coverage * 1000.0).floor() / 10.0));
-    let cover = if is_covered { String::new() } else { format!(" {covered:>5}") };
-    let times: i64 = window.losses.iter().map(|loss| loss.times).sum();
-    format!(
-        "  {name:width$} {:>7} {:>5} {:>5} {:>5} {:>5}{cover} {:>7} {:>7} {times:>4}",
-        short_span(window.planned_ms),
-        short(kpi.availability),
-        short(kpi.performance),
-        short(kpi.quality),
-        short(kpi.oee),
-        window.counts.total,
-        short_span(window.down_ms()),
-    )
+    // A string takes everything.
+    let short = |text: &mut String, ratio: Option<f64>| {
+        let _ = match ratio {
+            Some(ratio) => write!(text, " {:>5.1}", ratio * 100.0),
+            None => write!(text, " {:>5}", "–"),
+        };
+    };
+    let _ = write!(text, "  {name:width$} {:>7}", short_span(window.planned_ms));
+    [kpi.availability, kpi.performance, kpi.quality, kpi.oee].into_iter().for_each(|ratio| short(text, ratio));
+    if !is_covered {
+        short(text, kpi.coverage.map(|coverage| (coverage * 1000.0).floor() / 1000.0));
+    }
+    let _ = write!(text, " {:>7} {:>7} {stops:>4}", window.counts.total, short_span(window.down_ms()));
 }
 
 /// What lies between planned time and OEE, and what stands outside: stops, parts made too slowly, parts that are not good.
@@ -366,11 +382,14 @@ fn lost(window: &Window) -> Vec<Lost> {
     };
     let of_stops = |loss: &Loss| {
         let class = word(&loss.class);
-        let name = match &loss.reason {
-            Some(reason) => format!("{reason} ({class})"),
-            None => format!("no reason ({class})"),
+        let name = match (&loss.reason, loss.class) {
+            (Some(reason), _) => format!("{reason} ({class})"),
+            (None, Class::Planned) => OF_CALENDAR.to_owned(),
+            (None, _) => format!("no reason ({class})"),
         };
-        Lost { factor: factor(loss.counts_in), name, ms: loss.ms, times: Some(loss.times) }
+        // A break is none of the stops that are counted.
+        let times = (loss.times > 0 || loss.class != Class::Planned).then_some(loss.times);
+        Lost { factor: factor(loss.counts_in), name, ms: loss.ms, times }
     };
     let mut all: Vec<Lost> = window.losses.iter().map(of_stops).filter(|lost| lost.ms > 0).collect();
     if window.kpi.performance.is_some() {

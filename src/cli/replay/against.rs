@@ -4,7 +4,10 @@
 //! that overlap most are one.
 
 use super::{
-    super::figures::words::{Colour, Ink, percent, span, wrapped},
+    super::figures::{
+        OF_CALENDAR,
+        words::{Colour, Ink, percent, span, wrapped},
+    },
     said::{LossName, Name, Said, SaidDowntime, SaidWindow},
 };
 use crate::{books::Calendar, event::Stamp};
@@ -32,6 +35,8 @@ pub(super) struct Comparison {
     windows: Vec<WindowChange>,
     /// Windows that are the same.
     same_windows: usize,
+    /// Of what one report tells and the other does not: there nothing is compared.
+    scope: Vec<String>,
 }
 
 /// What has become of a downtime.
@@ -79,17 +84,19 @@ struct FigureChange {
 }
 
 impl Comparison {
-    pub(super) fn of(old: &Said, new: &Said) -> Comparison {
+    /// `scope`: in what the two differ that is no change.
+    pub(super) fn of(old: &Said, new: &Said, scope: Vec<String>) -> Comparison {
         let (downtimes, same_downtimes) = downtimes(old, new);
         let (windows, same_windows) = windows(old, new);
         let conventions = (old.convention.clone(), new.convention.clone());
-        Comparison { conventions, downtimes, same_downtimes, windows, same_windows }
+        Comparison { conventions, downtimes, same_downtimes, windows, same_windows, scope }
     }
 
     pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
         let (old, new) = &self.conventions;
         let changes = json!({
             "convention": { "old": old, "new": new },
+            "scope": self.scope,
             "downtimes": { "same": self.same_downtimes, "changed": self.downtimes },
             "windows": { "same": self.same_windows, "changed": self.windows },
         });
@@ -484,7 +491,10 @@ impl LossName {
             "performance" => "P",
             _ => "–",
         };
-        format!("{factor} {} ({})", self.reason.as_deref().unwrap_or("no reason"), self.class)
+        match &self.reason {
+            None if self.class == "planned" => format!("{factor} {OF_CALENDAR}"),
+            reason => format!("{factor} {} ({})", reason.as_deref().unwrap_or("no reason"), self.class),
+        }
     }
 }
 

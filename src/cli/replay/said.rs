@@ -30,7 +30,7 @@ pub(super) struct SaidWindow {
     losses: Vec<SaidLoss>,
     downtimes: Vec<SaidDowntime>,
     #[serde(flatten)]
-    rest: Map<String, Value>,
+    pub(super) rest: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

@@ -2,19 +2,22 @@
 //!
 //! All of it follows from the journal and can be made anew, so it has a format of its own: an older andon opens the
 //! database, leaves these tables as they are, and the next newer one catches up. `history.sequence` says how far they
-//! follow the journal. A window's figures are columns of integers, so that anybody can add them up in SQL; what is no
-//! number stands beside them as JSON.
+//! follow the journal. A window's figures are columns of integers, so that anybody can add them up in SQL; what is a list
+//! stands beside them as JSON, and what only few windows are asked for in a table of its own: a report of a year reads
+//! short rows, one after the other.
 
 use super::Error;
 use crate::event::{
-    Stamp, Wall,
+    Ideal, Stamp, Wall,
     part::{Bounds, Counts},
     shift::Kind,
-    window::{Kpi, Window},
+    stop::{Class, CountsIn},
+    window::{IdealSource, Kpi, Listed, Loss, Made, Share, Window},
 };
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, path::Path};
+use uuid::Uuid;
 
 /// What a history of format n needs to become n + 1; never edited once released.
 ///
@@ -67,9 +70,20 @@ const STEPS: &[&str] = &["
         failures INTEGER NOT NULL,
         restorations INTEGER NOT NULL,
         restoration_ms INTEGER NOT NULL,
+        lost_ms INTEGER NOT NULL,
+        stops INTEGER NOT NULL,
+        downtimes INTEGER NOT NULL,
+        downtimes_ms INTEGER NOT NULL,
         flags TEXT NOT NULL,
         made TEXT NOT NULL,
         losses TEXT NOT NULL,
+        PRIMARY KEY (machine, kind, begins, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX stated_id ON stated (machine, kind, id);
+    CREATE TABLE stated_more (
+        machine TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
         downtimes TEXT NOT NULL,
         cycles TEXT NOT NULL,
         PRIMARY KEY (machine, kind, id)
@@ -144,8 +158,21 @@ pub struct Stated {
     pub terms: Option<i64>,
     /// Fingerprint of the figures with their ratios; made when it is written.
     pub print: u64,
-    /// The figures, but for the ratios.
-    pub window: Window,
+    /// The figures, but for the ratios and for lists that were not asked for.
+    pub window: Box<Window>,
+    /// What those lists hold.
+    pub listed: Listed,
+}
+
+/// How much of a window is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// All figures; no losses, downtimes and cycles.
+    Figures,
+    /// With the losses.
+    Losses,
+    /// With downtimes and cycles too.
+    Whole,
 }
 
 impl Stated {
@@ -280,7 +307,7 @@ pub(super) fn put(db: &Connection, history: &History) -> rusqlite::Result<()> {
 }
 
 fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
-    let Stated { machine, kind, id, from, to, sequence, revision, terms, print: _, window } = stated;
+    let Stated { machine, kind, id, from, to, sequence, revision, terms, print: _, window, listed: _ } = stated;
     // Named one by one, so that a new figure cannot be forgotten here.
     let Window {
         from: from_ms,
@@ -304,18 +331,20 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
         flags,
         losses,
         downtimes,
-    } = window;
+    } = &**window;
     let [running, short_stop, down, changeover, planned_stop, external, unscheduled, unknown] = time_ms;
+    let listed = window.listed();
     // The bits of the fingerprint: SQLite's integers have a sign.
     let print = i64::from_ne_bytes(window.print().to_ne_bytes());
-    db.prepare_cached(
-        "INSERT INTO stated VALUES (
+    let written = db
+        .prepare_cached(
+            "INSERT INTO stated VALUES (
             :machine, :kind, :id, :begins, :ends, :sequence, max(:revision, 1), :terms, :print, :final, :from_ms, :to_ms,
             :calendar_ms, :clock_adjust_ms, :running, :short_stop, :down, :changeover, :planned_stop, :external,
             :unscheduled, :unknown, :planned_ms, :run_ms, :outside_run_ms, :changeover_ms, :total, :good, :reject, :rework,
-            :outside_total, :outside_good, :parts_min, :parts_max, :failures, :restorations, :restoration_ms, :flags,
-            :made, :losses, :downtimes, :cycles)
-         ON CONFLICT DO UPDATE SET
+            :outside_total, :outside_good, :parts_min, :parts_max, :failures, :restorations, :restoration_ms, :lost_ms,
+            :stops, :downtimes, :downtimes_ms, :flags, :made, :losses)
+         ON CONFLICT (machine, kind, id) DO UPDATE SET
             begins = excluded.begins, ends = excluded.ends, sequence = excluded.sequence,
             revision = CASE :revision WHEN 0 THEN revision + (print <> excluded.print) ELSE :revision END,
             terms = excluded.terms, print = excluded.print, final = excluded.final, from_ms = excluded.from_ms,
@@ -329,95 +358,179 @@ fn put_window(db: &Connection, stated: &Stated) -> rusqlite::Result<()> {
             reject = excluded.reject, rework = excluded.rework, outside_total = excluded.outside_total,
             outside_good = excluded.outside_good, parts_min = excluded.parts_min, parts_max = excluded.parts_max,
             failures = excluded.failures, restorations = excluded.restorations,
-            restoration_ms = excluded.restoration_ms, flags = excluded.flags, made = excluded.made,
-            losses = excluded.losses, downtimes = excluded.downtimes, cycles = excluded.cycles
+            restoration_ms = excluded.restoration_ms, lost_ms = excluded.lost_ms, stops = excluded.stops,
+            downtimes = excluded.downtimes, downtimes_ms = excluded.downtimes_ms, flags = excluded.flags,
+            made = excluded.made, losses = excluded.losses
          WHERE excluded.sequence > sequence",
-    )?
-    .execute(named_params! {
-        ":machine": machine, ":kind": kind.word(), ":id": id, ":begins": from.ms(), ":ends": to.ms(),
-        ":sequence": sequence, ":revision": revision, ":terms": terms, ":print": print, ":final": is_final,
-        ":from_ms": from_ms.ms(), ":to_ms": to_ms.ms(), ":calendar_ms": calendar_ms, ":clock_adjust_ms": clock_adjust_ms,
-        ":running": running, ":short_stop": short_stop, ":down": down, ":changeover": changeover,
-        ":planned_stop": planned_stop, ":external": external, ":unscheduled": unscheduled, ":unknown": unknown,
-        ":planned_ms": planned_ms, ":run_ms": run_ms, ":outside_run_ms": outside_run_ms,
-        ":changeover_ms": changeover_ms, ":total": total, ":good": good, ":reject": reject, ":rework": rework,
-        ":outside_total": outside_total, ":outside_good": outside_good,
-        ":parts_min": parts_bounds.map(|bounds| bounds.min),
-        ":parts_max": parts_bounds.and_then(|bounds| bounds.max),
-        ":failures": failures, ":restorations": restorations, ":restoration_ms": restoration_ms,
-        ":flags": flags.join(" "), ":made": text(made), ":losses": text(losses), ":downtimes": text(downtimes),
-        ":cycles": if cycles.is_empty() { String::new() } else { text(cycles) },
-    })?;
+        )?
+        .execute(named_params! {
+            ":machine": machine, ":kind": kind.word(), ":id": id, ":begins": from.ms(), ":ends": to.ms(),
+            ":sequence": sequence, ":revision": revision, ":terms": terms, ":print": print, ":final": is_final,
+            ":from_ms": from_ms.ms(), ":to_ms": to_ms.ms(), ":calendar_ms": calendar_ms,
+            ":clock_adjust_ms": clock_adjust_ms, ":running": running, ":short_stop": short_stop, ":down": down,
+            ":changeover": changeover, ":planned_stop": planned_stop, ":external": external,
+            ":unscheduled": unscheduled, ":unknown": unknown, ":planned_ms": planned_ms, ":run_ms": run_ms,
+            ":outside_run_ms": outside_run_ms, ":changeover_ms": changeover_ms, ":total": total, ":good": good,
+            ":reject": reject, ":rework": rework, ":outside_total": outside_total, ":outside_good": outside_good,
+            ":parts_min": parts_bounds.map(|bounds| bounds.min),
+            ":parts_max": parts_bounds.and_then(|bounds| bounds.max),
+            ":failures": failures, ":restorations": restorations, ":restoration_ms": restoration_ms,
+            ":lost_ms": listed.lost_ms, ":stops": listed.stops, ":downtimes": listed.downtimes,
+            ":downtimes_ms": listed.downtimes_ms, ":flags": flags.join(" "),
+            ":made": text(&made.iter().map(made_row).collect::<Vec<_>>()),
+            ":losses": text(&losses.iter().map(loss_row).collect::<Vec<_>>()),
+        })?;
+    if written > 0 {
+        db.prepare_cached("INSERT OR REPLACE INTO stated_more VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+            machine,
+            kind.word(),
+            id,
+            text(&downtimes.iter().map(share_row).collect::<Vec<_>>()),
+            if cycles.is_empty() { String::new() } else { text(cycles) },
+        ))?;
+    }
     Ok(())
 }
 
-/// Windows of a machine that overlap `[from, to)`, in order; without their losses where nobody shows them.
+/// What stands in `made`: an array for each ideal, as in `["machine", 27000000, 2700, 2650, [10000, 1]]`.
+type MadeRow = (IdealSource, i64, i64, i64, Option<(i64, i64)>);
+
+fn made_row(made: &Made) -> MadeRow {
+    let Made { ideal, source, run_ms, total, good } = made;
+    (*source, *run_ms, *total, *good, ideal.map(|ideal| (ideal.ms, ideal.parts)))
+}
+
+fn made((source, run_ms, total, good, ideal): MadeRow) -> Made {
+    Made { ideal: ideal.map(|(ms, parts)| Ideal { ms, parts }), source, run_ms, total, good }
+}
+
+/// What stands in `losses`: an array for each, as in `["mech.jam", "failure", "availability", 5400000, 3]`.
+type LossRow<Text> = (Option<Text>, Class, CountsIn, i64, i64);
+
+fn loss_row(loss: &Loss) -> LossRow<&str> {
+    let Loss { reason, class, counts_in, ms, times } = loss;
+    (reason.as_deref(), *class, *counts_in, *ms, *times)
+}
+
+fn loss((reason, class, counts_in, ms, times): LossRow<String>) -> Loss {
+    Loss { reason, class, counts_in, ms, times }
+}
+
+/// What stands in `stated_more.downtimes`: an array for each, of the machine that the line is of.
+type ShareRow<Text> = (Uuid, u64, u64, i64, Stamp, Option<Stamp>, Class, CountsIn, Option<Text>, Option<i64>);
+
+fn share_row(share: &Share) -> ShareRow<&str> {
+    let Share {
+        machine: _,
+        downtime_id,
+        number,
+        revision,
+        duration_ms,
+        started_at,
+        ended_at,
+        class,
+        counts_in,
+        reason,
+        fault,
+    } = share;
+    let reason = reason.as_deref();
+    (*downtime_id, *number, *revision, *duration_ms, *started_at, *ended_at, *class, *counts_in, reason, *fault)
+}
+
+fn share(machine: &str, row: ShareRow<String>) -> Share {
+    let (downtime_id, number, revision, duration_ms, started_at, ended_at, class, counts_in, reason, fault) = row;
+    let machine = machine.to_owned();
+    Share { machine, downtime_id, number, revision, duration_ms, started_at, ended_at, class, counts_in, reason, fault }
+}
+
+/// Windows of a machine that overlap `[from, to)`, in order of their beginnings.
 pub(super) fn windows(
     db: &Connection,
     (machine, kind): (&str, Kind),
     (from, to): (Stamp, Stamp),
-    with_losses: bool,
+    depth: Depth,
 ) -> rusqlite::Result<Vec<Stated>> {
-    let sql = if with_losses {
-        "SELECT *, losses FROM stated WHERE machine = ?1 AND kind = ?2 AND ends > ?3 AND begins < ?4 ORDER BY begins"
-    } else {
-        "SELECT *, '[]' FROM stated WHERE machine = ?1 AND kind = ?2 AND ends > ?3 AND begins < ?4 ORDER BY begins"
-    };
-    let mut select = db.prepare_cached(sql)?;
-    let mut rows = select.query((machine, kind.word(), from.ms(), to.ms()))?;
+    const WHICH: &str =
+        "WHERE machine = ?1 AND kind = ?2 AND begins > ?3 AND begins < ?4 AND ends > ?5 ORDER BY begins";
+    let mut select = match depth {
+        Depth::Figures | Depth::Losses => db.prepare_cached(&format!("SELECT * FROM stated {WHICH}")),
+        Depth::Whole => {
+            let sql = format!("SELECT * FROM stated LEFT JOIN stated_more USING (machine, kind, id) {WHICH}");
+            db.prepare_cached(&sql)
+        }
+    }?;
+    let since = from.plus(-LONGEST_DAY_MS).ms();
+    let mut rows = select.query((machine, kind.word(), since, to.ms(), from.ms()))?;
     let mut windows = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut time_ms = [0; 8];
-        for (place, ms) in time_ms.iter_mut().enumerate() {
-            *ms = row.get(14 + place)?;
-        }
-        let max = row.get(33)?;
-        let bounds = row.get::<_, Option<i64>>(32)?.map(|min| Bounds { min, max });
-        let flags = row.get_ref(37)?.as_str()?;
-        let window = Window {
-            from: stamp(row.get(10)?),
-            to: stamp(row.get(11)?),
-            is_final: row.get(9)?,
-            calendar_ms: row.get(12)?,
-            time_ms,
-            clock_adjust_ms: row.get(13)?,
-            planned_ms: row.get(22)?,
-            run_ms: row.get(23)?,
-            outside_run_ms: row.get(24)?,
-            changeover_ms: row.get(25)?,
-            counts: Counts {
-                total: row.get(26)?,
-                good: row.get(27)?,
-                reject: row.get(28)?,
-                rework: row.get(29)?,
-                outside_total: row.get(30)?,
-                outside_good: row.get(31)?,
-            },
-            parts_bounds: bounds,
-            failures: row.get(34)?,
-            restorations: row.get(35)?,
-            restoration_ms: row.get(36)?,
-            kpi: Kpi::default(),
-            flags: flags.split_terminator(' ').map(str::to_owned).collect(),
-            made: read(row, 38)?,
-            losses: read(row, 42)?,
-            downtimes: read(row, 40)?,
-            cycles: read(row, 41)?,
-        };
-        windows.push(Stated {
-            machine: machine.to_owned(),
-            kind,
-            id: row.get(2)?,
-            from: stamp(row.get(3)?),
-            to: stamp(row.get(4)?),
-            sequence: row.get(5)?,
-            revision: row.get(6)?,
-            terms: row.get(7)?,
-            print: u64::from_ne_bytes(row.get::<_, i64>(8)?.to_ne_bytes()),
-            window,
-        });
+        windows.push(stated(row, machine, kind, depth)?);
     }
     Ok(windows)
+}
+
+/// Columns in the order of the table.
+fn stated(row: &Row<'_>, machine: &str, kind: Kind, depth: Depth) -> rusqlite::Result<Stated> {
+    let mut time_ms = [0; 8];
+    for (place, ms) in time_ms.iter_mut().enumerate() {
+        *ms = row.get(14 + place)?;
+    }
+    let max = row.get(33)?;
+    let parts_bounds = row.get::<_, Option<i64>>(32)?.map(|min| Bounds { min, max });
+    let flags = row.get_ref(41)?.as_str()?;
+    let mut window = Box::new(Window {
+        from: stamp(row.get(10)?),
+        to: stamp(row.get(11)?),
+        is_final: row.get(9)?,
+        calendar_ms: row.get(12)?,
+        time_ms,
+        clock_adjust_ms: row.get(13)?,
+        planned_ms: row.get(22)?,
+        run_ms: row.get(23)?,
+        outside_run_ms: row.get(24)?,
+        changeover_ms: row.get(25)?,
+        counts: Counts {
+            total: row.get(26)?,
+            good: row.get(27)?,
+            reject: row.get(28)?,
+            rework: row.get(29)?,
+            outside_total: row.get(30)?,
+            outside_good: row.get(31)?,
+        },
+        parts_bounds,
+        failures: row.get(34)?,
+        restorations: row.get(35)?,
+        restoration_ms: row.get(36)?,
+        kpi: Kpi::default(),
+        flags: flags.split_terminator(' ').map(str::to_owned).collect(),
+        made: read::<Vec<MadeRow>>(row, 42)?.into_iter().map(made).collect(),
+        ..Window::default()
+    });
+    if depth >= Depth::Losses {
+        window.losses = read::<Vec<LossRow<String>>>(row, 43)?.into_iter().map(loss).collect();
+    }
+    if depth >= Depth::Whole {
+        let shares = read::<Vec<ShareRow<String>>>(row, 44)?;
+        window.downtimes = shares.into_iter().map(|row| share(machine, row)).collect();
+        window.cycles = read(row, 45)?;
+    }
+    Ok(Stated {
+        machine: machine.to_owned(),
+        kind,
+        id: row.get(2)?,
+        from: stamp(row.get(3)?),
+        to: stamp(row.get(4)?),
+        sequence: row.get(5)?,
+        revision: row.get(6)?,
+        terms: row.get(7)?,
+        print: u64::from_ne_bytes(row.get::<_, i64>(8)?.to_ne_bytes()),
+        window,
+        listed: Listed {
+            lost_ms: row.get(37)?,
+            stops: row.get(38)?,
+            downtimes: row.get(39)?,
+            downtimes_ms: row.get(40)?,
+        },
+    })
 }
 
 /// Pages of a machine that overlap `[from, to)`, in order, and with `and_next` the one behind them.
@@ -470,10 +583,10 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn read<T: DeserializeOwned + Default>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
-    match row.get_ref(column)?.as_str()? {
-        "" | "[]" => Ok(T::default()),
-        text => serde_json::from_str(text).map_err(|error| {
+fn read<T: DeserializeOwned + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        None | Some("" | "[]") => Ok(T::default()),
+        Some(text) => serde_json::from_str(text).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
         }),
     }

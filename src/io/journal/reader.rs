@@ -75,14 +75,14 @@ impl Reader {
         self.read(history::through)
     }
 
-    /// The kept windows of a machine that overlap `[from, to)`, in order; without their losses where nobody shows them.
+    /// The kept windows of a machine that overlap `[from, to)`, in order.
     pub fn windows(
         &self,
         of: (&str, Kind),
         range: (Stamp, Stamp),
-        with_losses: bool,
+        depth: history::Depth,
     ) -> Result<Vec<history::Stated>, Error> {
-        self.read(|db| history::windows(db, of, range, with_losses))
+        self.read(|db| history::windows(db, of, range, depth))
     }
 
     /// The page of a machine's day that holds `at`.
@@ -108,6 +108,14 @@ impl Reader {
     /// The answer that was given to a command when it was decided, and the number that it is kept under.
     pub fn answer(&self, sender: &str, command_id: &str) -> Result<Option<(i64, String)>, Error> {
         self.read(|db| schema::answer(db, sender, command_id))
+    }
+
+    /// A command as it came, where it was decided.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn command(&self, sender: &str, command_id: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.read(|db| schema::command(db, sender, command_id))
     }
 
     /// The latest durable marks.

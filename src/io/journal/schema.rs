@@ -249,6 +249,13 @@ pub(super) fn put_row(db: &Connection, row: &Row, link: &Link) -> rusqlite::Resu
 /// Commands that are kept, with their answers.
 const COMMANDS: u64 = 100_000;
 
+/// A command as it came, where it was decided.
+pub(super) fn command(db: &Connection, sender: &str, command_id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.prepare_cached("SELECT body FROM command WHERE command_id = ?1 AND sender = ?2 AND decided = 1")?
+        .query_row((command_id, sender), |row| row.get(0))
+        .optional()
+}
+
 /// The answer that was given to this command when it was decided.
 pub(super) fn answer(db: &Connection, sender: &str, command_id: &str) -> rusqlite::Result<Option<(i64, String)>> {
     db.prepare_cached("SELECT n, reply FROM command WHERE command_id = ?1 AND sender = ?2 AND decided = 1")?

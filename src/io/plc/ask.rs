@@ -11,7 +11,7 @@ pub(super) const ASK_BYTES: u8 = 6;
 pub(super) const ECHO: &str = "it is the question itself";
 
 /// A read of so many registers or bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ask {
     pub(super) unit: u8,
     pub(super) function: u8,

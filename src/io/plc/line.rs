@@ -16,7 +16,7 @@ const DOUBT_TIMEOUTS: u32 = 2;
 const DOUBT_LEAST: Duration = Duration::from_secs(1);
 
 /// After a PLC's silence the channel itself may be busy, so that another one's silence says nothing about that one. It ends
-/// with the next answer of anybody.
+/// with the next answer of anybody, if it is surely not a late one.
 #[derive(Clone, Copy)]
 struct Doubt {
     /// Whose silence it was.
@@ -41,8 +41,9 @@ pub(super) async fn run_over(reach: Arc<dyn Reach>, plcs: Vec<Settings>, clock: 
     let Some(channel) = plcs.first().map(|plc| plc.channel.clone()) else { return out.closed().await };
     let read: Vec<Settings> = plcs.into_iter().filter(|plc| !plc.points.is_empty()).collect();
     let is_alone = read.len() == 1;
-    let mut link = Link::new(channel, reach);
     let mut units: Vec<Unit> = read.into_iter().map(|plc| Unit::new(plc, clock, is_alone)).collect();
+    let fastest = units.iter().filter_map(Unit::fastest).min().unwrap_or(Duration::MAX);
+    let mut link = Link::new(channel, reach).polled_every(fastest);
     let mut doubt: Option<Doubt> = None;
     while let Some((unit, group, due)) = first_due(&units, doubt, clock) {
         if due > clock.now() {
@@ -58,7 +59,7 @@ pub(super) async fn run_over(reach: Arc<dyn Reach>, plcs: Vec<Settings>, clock: 
         words.extend(units[unit].rest(group));
         match (heard, doubt) {
             (Heard::Answer, _) => doubt = None,
-            (Heard::Silence, _) if !is_alone => {
+            (Heard::Silence | Heard::Perhaps, _) if !is_alone => {
                 doubt = Some(Doubt { of: unit, until: clock.now().plus(busy_ms(units[unit].settings.timeout)) });
             }
             // What is looked at seldom is not left unseen because of a neighbour.

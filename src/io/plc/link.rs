@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Pause after the first failed attempt to connect; it doubles with each one more.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
-/// Longest pause: a PLC that was switched on is seen within this.
+/// Longest pause of all; as a rule a poll is the longest: a PLC that was switched on is seen within this.
 pub(super) const BACK_OFF_CAP: Duration = Duration::from_secs(5);
 /// So many requests in a row without a proper reply: the other host is tried, an RTU connection is opened anew.
 const FAULTS_MOST: u32 = 3;
@@ -35,12 +35,14 @@ pub(super) struct Link {
     answering: Option<usize>,
     /// The present connection, or the last one, gave at least one proper reply.
     served: bool,
-    /// Units whose last request was answered.
-    proven: BTreeSet<u8>,
+    /// Questions that were answered when they were asked last, and surely they.
+    proven: BTreeSet<Ask>,
     /// Requests in a row that were not answered, of whatever unit.
     faults: u32,
     /// Attempts to connect that failed in a row.
     refusals: u32,
+    /// The longest pause between two attempts, unless the name server is asked each time.
+    pause_most: Duration,
     not_before: Option<Instant>,
     /// Why the last attempt to connect failed.
     why: String,
@@ -88,18 +90,26 @@ impl Link {
             proven: BTreeSet::new(),
             faults: 0,
             refusals: 0,
+            pause_most: BACK_OFF_CAP,
             not_before: None,
             why: String::new(),
             tally: Tally::default(),
         }
     }
 
+    /// Whoever is polled so often is not left alone for longer: a network that is back is known within two polls.
+    pub(super) fn polled_every(mut self, poll: Duration) -> Link {
+        self.pause_most = poll.clamp(BACK_OFF, BACK_OFF_CAP);
+        self
+    }
+
     /// Reads one block of a unit, connecting if need be; each step may take `patience`. After an error other than
     /// [`Error::Refused`] a TCP connection is gone, and an RTU line is silent before the next request.
     pub(super) async fn read(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
-        let (was_open, was_proven) = (self.is_open() && self.served, self.proven.contains(&unit));
+        let ask = Ask::new(unit, block.area, block.address, block.count);
+        let (was_open, was_proven) = (self.is_open() && self.served, self.proven.contains(&ask));
         let is_rtu = matches!(self.way, Way::Rtu(_));
-        match self.attempt(unit, patience, block).await {
+        match self.attempt(ask, patience).await {
             // Many devices close a connection that was idle between two polls; that is no fault yet.
             Err(Error::Closed(_)) if was_open => {}
             // Nor is one disturbed frame, where frames have to live with disturbance.
@@ -107,7 +117,7 @@ impl Link {
             outcome => return outcome,
         }
         self.tally.retries += 1;
-        self.attempt(unit, patience, block).await
+        self.attempt(ask, patience).await
     }
 
     /// Closes a connection; the next read opens it again. A serial line stays open.
@@ -131,6 +141,11 @@ impl Link {
         }
     }
 
+    /// The last answer may have been the late one to the same question before. Over TCP a number tells.
+    pub(super) fn is_perhaps_late(&self) -> bool {
+        matches!(&self.way, Way::Rtu(line) if line.is_perhaps_late())
+    }
+
     fn is_open(&self) -> bool {
         match &self.way {
             Way::Tcp(session) => session.is_some(),
@@ -138,12 +153,11 @@ impl Link {
         }
     }
 
-    async fn attempt(&mut self, unit: u8, patience: Duration, block: &Block) -> Result<Vec<u16>, Error> {
+    async fn attempt(&mut self, ask: Ask, patience: Duration) -> Result<Vec<u16>, Error> {
         if !self.is_open() {
             self.connect(patience).await?;
         }
         self.tally.requests += 1;
-        let ask = Ask::new(unit, block.area, block.address, block.count);
         let outcome = match &mut self.way {
             // Taken out while in use, so that a read that is given up takes its connection with it.
             Way::Tcp(kept) => match kept.take() {
@@ -166,10 +180,12 @@ impl Link {
         match &outcome {
             Ok(_) | Err(Error::Refused(_)) => {
                 (self.served, self.faults) = (true, 0);
-                self.proven.insert(unit);
+                if !self.is_perhaps_late() {
+                    self.proven.insert(ask);
+                }
                 self.answered();
             }
-            Err(fault) => self.failed(unit, fault),
+            Err(fault) => self.failed(ask, fault),
         }
         outcome
     }
@@ -182,8 +198,8 @@ impl Link {
         }
     }
 
-    fn failed(&mut self, unit: u8, fault: &Error) {
-        self.proven.remove(&unit);
+    fn failed(&mut self, ask: Ask, fault: &Error) {
+        self.proven.remove(&ask);
         self.faults += 1;
         match fault {
             Error::NoReply { .. } => self.tally.timeouts += 1,
@@ -242,7 +258,8 @@ impl Link {
                 self.served = false;
                 self.why = in_words(error);
                 // At least half of it: PLCs that failed together do not come back together.
-                let pause = doubled.min(BACK_OFF_CAP).mul_f64(0.5 + fastrand::f64() / 2.0);
+                let most = if matches!(error, Error::Lookup(_)) { BACK_OFF_CAP } else { self.pause_most };
+                let pause = doubled.min(most).mul_f64(0.5 + fastrand::f64() / 2.0);
                 self.not_before = Some(Instant::now() + pause);
             }
         }

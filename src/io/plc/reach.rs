@@ -2,11 +2,11 @@
 
 use super::{Channel, Error, Parity, Serial};
 use rustix::net::sockopt::set_tcp_user_timeout;
-use std::{future::Future, io, pin::Pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_serial::{
     ClearBuffer, DataBits, FlowControl, SerialPort as _, SerialPortBuilderExt as _, SerialStream, StopBits,
@@ -65,16 +65,19 @@ impl Reach for World {
 
 /// Looks the host up and connects within `patience`; what was sent may stay unacknowledged as long.
 async fn dial(address: &str, patience: Duration) -> Result<TcpStream, Error> {
-    let stream = timeout(patience, connect(address)).await.map_err(|_| Error::NoConnection { patience })??;
+    let until = Instant::now() + patience;
+    let addresses = timeout_at(until, lookup_host(address)).await;
+    let addresses = addresses.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(Error::Lookup)?;
+    let stream = timeout_at(until, connect(addresses)).await.map_err(|_| Error::NoConnection { patience })??;
     stream.set_nodelay(true).map_err(Error::Socket)?;
     let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
     set_tcp_user_timeout(&stream, patience_ms).map_err(|source| Error::Socket(source.into()))?;
     Ok(stream)
 }
 
-async fn connect(address: &str) -> Result<TcpStream, Error> {
+async fn connect(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, Error> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for addr in lookup_host(address).await.map_err(Error::Lookup)? {
+    for addr in addresses {
         match TcpStream::connect(addr).await {
             Ok(stream) => return Ok(stream),
             Err(source) => last = source,

@@ -9,7 +9,7 @@ use super::{
     ask::{Ask, ECHO, EXCEPTION_BIT},
     reach::{Reach, Stream},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{Instant, timeout, timeout_at},
@@ -22,7 +22,8 @@ pub(super) const REPLY_BYTES: usize = 5;
 /// Unit, function, code, checksum.
 const EXCEPTION_BYTES: usize = 5;
 
-/// Silence after a request that failed, before the next one; it grows to the longest lateness seen …
+/// Silence after a request that failed, before the next one; while its reply may still come, it grows to the longest
+/// lateness seen of that unit …
 const QUIET: Duration = Duration::from_millis(50);
 /// … but not further: the neighbours wait for it. What comes later still is told apart by what it was asked for.
 const QUIET_CAP: Duration = Duration::from_secs(1);
@@ -48,8 +49,14 @@ pub(super) struct Line {
     last_byte: Instant,
     /// The last request got no answer, or more than that.
     is_unsettled: bool,
-    quiet: Duration,
+    /// What was heard of the last reply, if it was no proper one.
+    astray: Vec<u8>,
+    /// Whom the last request went to.
+    asked: u8,
+    /// How long units that were late are waited for in silence.
+    quiet: BTreeMap<u8, Duration>,
     owed: Vec<Owed>,
+    is_perhaps_late: bool,
     /// Units whose replies came too late to be used.
     late: Vec<u8>,
 }
@@ -60,7 +67,11 @@ struct Owed {
     ask: Ask,
     asked: Instant,
     patience: Duration,
+    /// A device that is busy answers one question after the other: counted from the answer before.
+    lasts: Duration,
     until: Instant,
+    /// Nothing was heard of it: whom it went to may be busy with it.
+    is_open: bool,
 }
 
 /// A reply to the one could be taken for a reply to the other.
@@ -77,8 +88,11 @@ impl Line {
             stream: None,
             last_byte: Instant::now(),
             is_unsettled: false,
-            quiet: QUIET,
+            astray: Vec::new(),
+            asked: 0,
+            quiet: BTreeMap::new(),
             owed: Vec::new(),
+            is_perhaps_late: false,
             late: Vec::new(),
         }
     }
@@ -90,6 +104,7 @@ impl Line {
     /// What is owed stays owed: a gateway may pass an old reply to a new connection.
     pub(super) fn close(&mut self) {
         self.stream = None;
+        self.astray.clear();
     }
 
     /// Closes a connection; a serial line stays open.
@@ -110,14 +125,20 @@ impl Line {
         std::mem::take(&mut self.late)
     }
 
+    /// The last answer may have been the late one to the same question before, which nothing was heard of so far.
+    pub(super) fn is_perhaps_late(&self) -> bool {
+        self.is_perhaps_late
+    }
+
     /// Reads exactly as many registers or bits as wanted.
     pub(super) async fn read(&mut self, wanted: Ask, patience: Duration) -> Result<Vec<u16>, Error> {
-        self.hush(if self.is_unsettled { self.quiet } else { self.times.gap }).await?;
+        self.is_perhaps_late = false;
+        self.hush().await?;
         let now = Instant::now();
         self.owed.retain(|owed| owed.until > now);
         let ask = self.unmistakable(wanted).ok_or(Error::Unsure)?;
         let wire = self.times.byte * u32::try_from(REQUEST_BYTES + REPLY_BYTES + ask.data_bytes()).unwrap_or(u32::MAX);
-        self.is_unsettled = true;
+        (self.is_unsettled, self.asked) = (true, ask.unit);
         let outcome = timeout(patience + wire, self.exchange(ask)).await;
         self.last_byte = Instant::now();
         let outcome = match outcome {
@@ -126,13 +147,15 @@ impl Line {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::NoReply { patience }),
         };
-        let until = now + (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
-        let this = Owed { ask, asked: now, patience: patience + wire, until };
+        let lasts = (patience * OWED_TIMEOUTS).max(OWED_LEAST) + wire;
+        let is_open = matches!(outcome, Err(Error::NoReply { .. }));
+        let this = Owed { ask, asked: now, patience: patience + wire, lasts, until: now + lasts, is_open };
         if !matches!(outcome, Ok(_) | Err(Error::Refused(_))) {
             self.owed.push(this);
         } else if let Some(same) = self.owed.iter_mut().filter(|owed| owed.ask == ask).min_by_key(|owed| owed.until) {
             // It may be the late answer to the same question before: then the one to this question still comes.
-            *same = this;
+            self.is_perhaps_late = same.is_open;
+            *same = Owed { until: self.last_byte + lasts, ..this };
             self.is_unsettled = true;
         }
         Ok(ask.values(&outcome?, wanted.count))
@@ -155,14 +178,16 @@ impl Line {
         Some(ask)
     }
 
-    /// Waits until nothing was heard for `quiet`; late replies among what was heard are no longer owed.
-    async fn hush(&mut self, quiet: Duration) -> Result<(), Error> {
+    /// Waits until the line is silent; late replies among what was heard are no longer owed.
+    async fn hush(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         // With an unsettled line silence counts from now on; otherwise from the last byte.
         let mut since = if self.is_unsettled { begun } else { self.last_byte };
-        let mut heard = Vec::new();
+        let mut heard = std::mem::take(&mut self.astray);
+        self.settle(&mut heard);
         let mut bytes = [0; 256];
         loop {
+            let quiet = self.quiet();
             let stream = self.stream.as_mut().ok_or_else(closed)?;
             match timeout_at(since + quiet, stream.read(&mut bytes)).await {
                 Err(_) => break,
@@ -180,6 +205,16 @@ impl Line {
         }
         self.is_unsettled = false;
         Ok(())
+    }
+
+    /// How long nothing is to be heard before the next request.
+    fn quiet(&self) -> Duration {
+        if !self.is_unsettled {
+            return self.times.gap;
+        }
+        let now = Instant::now();
+        let is_owed = self.owed.iter().any(|owed| owed.ask.unit == self.asked && owed.until > now);
+        self.quiet.get(&self.asked).copied().filter(|_| is_owed).unwrap_or(QUIET)
     }
 
     /// Finds the replies that were owed in what was heard.
@@ -205,9 +240,14 @@ impl Line {
             if !is_exception || !self.owes_another(owed.ask) {
                 self.owed.remove(place);
             }
+            let unit = owed.ask.unit;
             let lateness = now.saturating_duration_since(owed.asked + owed.patience);
-            self.quiet = self.quiet.max(lateness.mul_f64(1.25)).min(QUIET_CAP);
-            self.late.push(owed.ask.unit);
+            let quiet = self.quiet.entry(unit).or_insert(QUIET);
+            *quiet = (*quiet).max(lateness.mul_f64(1.25)).min(QUIET_CAP);
+            self.late.push(unit);
+            for next in self.owed.iter_mut().filter(|next| next.ask.unit == unit && next.asked >= owed.asked) {
+                next.until = next.until.max(now + next.lasts);
+            }
             heard.drain(..from + frame_bytes(&heard[from..], owed.ask));
             from = 0;
         }
@@ -240,7 +280,11 @@ impl Line {
             }
             if let Some(outcome) = judge(&heard, ask) {
                 let exact = heard.len() == frame_bytes(&heard, ask);
-                self.is_unsettled = !exact || !matches!(outcome, Ok(_) | Err(Error::Refused(_)));
+                let is_answer = matches!(outcome, Ok(_) | Err(Error::Refused(_)));
+                self.is_unsettled = !exact || !is_answer;
+                if !is_answer {
+                    self.astray = heard;
+                }
                 return outcome;
             }
         }
@@ -340,7 +384,8 @@ mod tests {
         let mut line = Line::new(Channel::RtuOverTcp { host: "nowhere".into() }, Arc::new(World));
         let ask = |address, count| Ask { unit: 7, function: 3, address, count };
         let (asked, patience) = (Instant::now(), Duration::from_secs(1));
-        line.owed.push(Owed { ask: ask(0, 2), asked, patience, until: asked + patience });
+        let (lasts, until) = (patience, asked + patience);
+        line.owed.push(Owed { ask: ask(0, 2), asked, patience, lasts, until, is_open: true });
         assert_eq!(line.unmistakable(ask(0, 2)), Some(ask(0, 2)), "the same may be asked again");
         assert_eq!(line.unmistakable(ask(10, 2)), Some(ask(10, 3)));
         assert_eq!(line.unmistakable(ask(0, 3)), Some(ask(0, 3)));

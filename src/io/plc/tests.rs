@@ -1,5 +1,7 @@
 //! A device that lies, stutters and falls silent in every way seen in the field; whatever it does, no wrong value comes out.
 
+mod asleep;
+mod away;
 mod broken;
 mod hostile;
 mod lab;

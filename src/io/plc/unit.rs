@@ -116,6 +116,8 @@ pub(super) struct Look {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     Answer,
+    /// Perhaps the late one to an earlier question: then the PLC is still busy with the last one.
+    Perhaps,
     /// The last request went unanswered.
     Silence,
     /// The same, directly after another PLC's silence: it proves nothing.
@@ -174,6 +176,12 @@ impl Unit {
         }
     }
 
+    /// The shortest time between two polls, on a real clock.
+    pub(super) fn fastest(&self) -> Option<Duration> {
+        let polls = self.groups.iter().filter_map(|group| u64::try_from(group.poll_ms).ok());
+        polls.min().map(|poll_ms| self.clock.real(Duration::from_millis(poll_ms)))
+    }
+
     /// When a group is to be looked at: a unit that may cost its time-out lets those go first who are due until then.
     pub(super) fn turn_of(&self, group: usize) -> Stamp {
         let next = self.groups[group].next;
@@ -210,6 +218,7 @@ impl Unit {
         let heard = match &round.fault {
             Some(fault) if is_doubtful && !round.answered && is_of_unit(fault) => Heard::Excused,
             Some(Error::NoReply { .. }) => Heard::Silence,
+            _ if round.answered && link.is_perhaps_late() => Heard::Perhaps,
             _ if round.answered => Heard::Answer,
             _ => Heard::Nothing,
         };

@@ -28,7 +28,7 @@ fn timed(machine: MachineRules, chart: &str) -> Cycles {
 }
 
 /// The same strip of a machine that makes the products `1` (3 s a part) and `2` (2 s).
-fn with_orders(machine: MachineRules, chart: &str) -> Strip {
+pub(super) fn with_orders(machine: MachineRules, chart: &str) -> Strip {
     let machine = MachineRules { order: Some(ORDER), ..machine };
     let product = |code: &str, ms| ProductRule { code: code.to_owned(), ideal: Ideal::new(ms, 1) };
     let rules = Rules { products: vec![product("1", 3000), product("2", 2000)], ..(*rules(machine.clone())).clone() };
@@ -225,11 +225,12 @@ fn cycles_before_a_day_that_the_gateway_slept_through_the_end_of_are_stated_with
 
 #[test]
 fn an_order_point_that_never_rests_makes_no_endless_list() {
-    // It settles for two looks, then names another: three cycles' worth of seconds for each.
-    let order: String = (0..400).map(|second| if second / 9 % 2 == 0 { '1' } else { '2' }).collect();
+    // It names another for one look only, which settles nothing: two cycles' worth of seconds between.
+    let machine = MachineRules { debounce_ms: 3000, ..slow_press() };
+    let order: String = (0..400).map(|second| if second % 9 == 8 { '2' } else { '1' }).collect();
     let run = "█".repeat(400);
     let total: String = (0..400).map(|second| if second % 3 == 1 { '1' } else { '0' }).collect();
-    let strip = with_orders(slow_press(), &format!("run   {run}\norder {order}\ntotal {total}")).play();
+    let strip = with_orders(machine, &format!("run   {run}\norder {order}\ntotal {total}")).play();
     let machine = strip.shop.machines().next().unwrap();
     assert_eq!(machine.cycles().len(), 16);
     assert!(strip.window().cycles.figures().unwrap().n > 50);
@@ -284,4 +285,33 @@ proptest! {
             prop_assert!(figures.mean_ms * figures.n <= whole.time_in(State::Running));
         }
     }
+}
+
+#[test]
+fn an_order_that_no_product_knows_is_said_once_also_over_a_restart() {
+    let chart = "
+        run   ██████████████████████████████
+        order 111111444444222222444444333333
+    ";
+    let unlisted = |strip: &Strip| -> Vec<String> {
+        let notices = strip.told.iter().filter_map(|told| match &told.event {
+            Event::Notice(notice) if notice.code == "product_unlisted" => Some(notice.text.clone()),
+            _ => None,
+        });
+        notices.collect()
+    };
+    let text =
+        |code| format!("no [[product]] has the code \"{code}\" that the PLC shows: the machine's ideal counts for it");
+    assert_eq!(unlisted(&with_orders(slow_press(), chart).play()), [text(4), text(3)]);
+
+    let mut strip = with_orders(slow_press(), chart);
+    strip.play_until(12);
+    strip.shop = Shop::open(strip.shop.rules.clone(), strip.shop.known().clone(), &strip.shop.marks());
+    assert_eq!(unlisted(&strip.play()), [text(4), text(3)]);
+
+    // Without a product in the whole plant nobody expects an ideal of one.
+    let mut strip = with_orders(slow_press(), chart);
+    let rules = Rules { products: Vec::new(), ..(*strip.shop.rules).clone() };
+    strip.shop = Shop::open(Arc::new(rules), Known::default(), &Marks::default());
+    assert!(unlisted(&strip.play()).is_empty());
 }
