@@ -40,6 +40,8 @@ pub struct Plan {
     pub points: Vec<NamedPoint>,
     /// Who reports what it holds, in the order of the configuration.
     pub consumers: Vec<receipt::Rule>,
+    /// `[privacy] operator`: ids of persons may leave the gateway.
+    pub shows_persons: bool,
 }
 
 /// A point of the gateway's one table.

@@ -10,8 +10,10 @@ pub mod id;
 pub mod ideal;
 pub mod meter;
 pub mod notice;
+pub mod operator;
 pub mod order;
 pub mod part;
+pub mod process;
 pub mod shift;
 pub mod stamp;
 pub mod stop;
@@ -34,10 +36,12 @@ pub enum Event {
     Stop(stop::Event),
     /// Parts were counted.
     Part(part::Event),
-    /// An order began or ended at a machine.
+    /// An order began or ended at a machine, or became another.
     Order(Box<order::Event>),
     /// Maintenance was asked for, or answered.
     Work(work::Event),
+    /// Somebody logged on or off.
+    Operator(operator::Event),
     /// An asset became another in the register of the CMMS.
     Asset(Box<asset::Event>),
     /// A meter was read.
@@ -58,6 +62,7 @@ impl Event {
             Event::Order(_) => "order",
             Event::Work(work::Event::Request(_)) => "work-request",
             Event::Work(work::Event::Order(_)) => "work-order",
+            Event::Operator(_) => "operator",
             Event::Asset(_) => "asset",
             Event::Meter(_) => "meter",
             Event::Shift(_) => "shift",
@@ -72,6 +77,7 @@ impl Event {
             Event::Part(part::Event::Counted(counted)) => counted.to,
             Event::Order(order) => order.at,
             Event::Work(event) => event.time(),
+            Event::Operator(operator) => operator.at,
             Event::Asset(asset) => asset.at,
             Event::Meter(read) => read.at,
             Event::Shift(shift) => shift.at,
@@ -95,6 +101,7 @@ impl Event {
             Event::Part(part::Event::Counted(counted)) => Some(&counted.machine),
             Event::Order(order) => Some(&order.machine),
             Event::Work(event) => Some(event.machine()),
+            Event::Operator(operator) => Some(&operator.machine),
             Event::Asset(_) => None,
             Event::Meter(read) => (!read.is_gone).then_some(&read.machine),
             Event::Shift(shift) => Some(&shift.machine),

@@ -6,7 +6,9 @@
 pub mod asset;
 pub mod clock;
 pub mod correction;
+pub mod gauge;
 pub mod known;
+pub mod operator;
 pub mod meter;
 pub mod order;
 pub mod part;
@@ -27,7 +29,7 @@ use crate::{
         meter::Readings,
         notice,
         part::Counts,
-        topic_key,
+        process, topic_key,
         wall::Anchor,
     },
     signal::{Observation, PointIx, motion::Edge},
@@ -224,6 +226,7 @@ impl Shop {
             for (point, role) in one.parts.points() {
                 link(point, index, Use::Count(role, by_counts && Some(role) == deciding));
             }
+            one.parts.gauges.points().for_each(|(point, place)| link(point, index, Use::Process(place)));
             one.parts.flags().for_each(|(point, role)| link(point, index, Use::Overflow(role)));
             if let RunRule::Signal { point, .. } = machine.run {
                 link(point, index, Use::Run);
@@ -476,6 +479,11 @@ impl Machine<'_> {
     /// Cycles that were timed and are not told yet.
     pub fn cycles(&self) -> &[Spell] {
         self.seen.parts.cycles()
+    }
+
+    /// Process values up to `now` that are not told yet.
+    pub fn process(&self, now: Stamp) -> Vec<process::Spell> {
+        self.seen.parts.gauges.so_far(now)
     }
 
     /// The fault code shown now, 0 for none.

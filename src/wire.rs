@@ -27,6 +27,8 @@ pub struct Names {
     pub machines: BTreeMap<String, MachineNames>,
     /// The world is told the time of the wall clock.
     pub wall: Wall,
+    /// Ids of persons may leave the gateway: `[privacy] operator = "id"`.
+    pub shows_persons: bool,
 }
 
 /// How the MES and the CMMS name a machine.
@@ -52,6 +54,8 @@ pub struct About<'a> {
     asset: Option<&'a str>,
     #[serde(skip)]
     wall: &'a Wall,
+    #[serde(skip)]
+    shows_persons: bool,
 }
 
 impl About<'_> {
@@ -76,6 +80,7 @@ impl Names {
             path: &self.path,
             asset: names.map(|names| names.asset.as_str()),
             wall: &self.wall,
+            shows_persons: self.shows_persons,
         }
     }
 }

@@ -1933,6 +1933,7 @@ fn the_minimal_configuration_makes_this_plan() {
             poll_ms: 200,
             max_rate: None,
             parts_per_cycle: 1,
+            process: Vec::new(),
         }]
     );
 }

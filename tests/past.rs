@@ -137,3 +137,69 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
     );
     daemon.stop();
 }
+
+#[test]
+fn an_order_of_last_week_that_nobody_told_of_is_booked_and_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = now().plus(-10 * DAY_MS);
+    let mut plant = Plant::open_at(folder.path(), 1, LIVELY, 11, begin);
+    plant.live(now().plus(-HOUR_MS));
+    plant.close(true);
+    drop(plant);
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let ear = Ear::open(&broker, "#");
+    let toml = folder.path().join("andon.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    let text = text.replace("mqtt://127.0.0.1:1\"", &format!("mqtt://127.0.0.1:{}\"", broker.port));
+    std::fs::write(&toml, format!("{text}[commands]\nfrom = [\"mes\"]\n")).unwrap();
+    let command = |words: &[&str]| {
+        let mut command = andon(words);
+        command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
+        command
+    };
+    let daemon = Daemon::spawn(command(&["run", "-c", "andon.toml"]));
+    let is_online = |heard: &Heard| heard.topic.ends_with("/status") && heard.json()["status"] == "online";
+    ear.until("it is there", is_online);
+    let ask = |command_id: &str, what: &str, order: &str, at: Stamp| {
+        let body = json!({
+            "command_id": command_id, "by": "mes", "command": what, "order": order, "at": at.to_string(),
+        });
+        publish(&broker, &format!("{MACHINE}/command/order"), body.to_string().as_bytes(), &[]);
+        answer(&ear, command_id)
+    };
+    let figures = || {
+        let answer = Answer::of(command(&["report", "-c", "andon.toml", "--verify"]));
+        assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+        let windows = ["shift", "hour", "order"].map(|kind| {
+            let answer = Answer::of(command(&["report", "-c", "andon.toml", "--window", kind, "--format", "json"]));
+            serde_json::from_str::<Value>(&answer.out).unwrap()["windows"].clone()
+        });
+        // All but how often it was told, and the days that go on.
+        let plain = |window: &Value| {
+            let keys = ["id", "time_ms", "counts", "planned_ms", "run_ms", "ideal_ms", "losses"];
+            keys.map(|key| window[key].clone())
+        };
+        let is_over = |window: &&Value| window["window"] == "order" || window["final"] == true;
+        windows.map(|windows| windows.as_array().unwrap().iter().filter(is_over).map(plain).collect::<Vec<_>>())
+    };
+    let before = figures();
+    let (from, to) = (begin.plus(3 * DAY_MS), begin.plus(4 * DAY_MS + 5 * HOUR_MS));
+    assert_eq!(ask("start", "StoreAndStart", "A-1", from)["result"], "accepted");
+    assert_eq!(ask("stop", "Stop", "A-1", to)["result"], "accepted");
+    let ended = ear.until_event("order.ended", |event| event["correlationid"] == "stop");
+    let data = &ended["data"];
+    let lasted: i64 = data["time_ms"].as_object().unwrap().values().map(|ms| ms.as_i64().unwrap()).sum();
+    let is_cut = data["flags"].as_array().unwrap().contains(&json!("cut"));
+    assert_eq!((lasted, is_cut), (29 * HOUR_MS, false), "{data:#}");
+    let shares =
+        ear.until_event("downtime.amended", |event| event["correlationid"] == "start")["data"]["shares"].clone();
+    assert!(shares.as_array().unwrap().iter().any(|share| share["order"] == "A-1"), "{shares}");
+    let [_, _, orders] = figures();
+    let window = orders.iter().find(|window| window[0] == "A-1").unwrap();
+    assert_eq!((&window[1], &window[2]["good"]), (&data["time_ms"], &data["counts"]["good"]));
+    // As if nobody had ever said so.
+    assert_eq!(ask("go on", "Resume", "A-1", to)["result"], "accepted");
+    assert_eq!(ask("never", "Stop", "A-1", from)["result"], "accepted");
+    assert_eq!(figures(), before);
+    daemon.stop();
+}

@@ -105,6 +105,7 @@ impl World {
         let machines =
             [("press-7".to_owned(), MachineNames { line: "line-2".to_owned(), asset: "press-7".to_owned() })];
         let names = Names {
+            shows_persons: true,
             prefix: "andon/v1".to_owned(),
             path: "acme/leipzig/hall-3".to_owned(),
             gateway: "gw".to_owned(),

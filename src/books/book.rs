@@ -4,8 +4,10 @@ use super::calendar::{Calendar, Hours};
 use crate::event::{
     Event, Stamp,
     cycle::Spell,
-    order::{self, Order},
+    operator::Crew,
+    order::{Booked, Order},
     part::{self, Bounds, Counted, Counts},
+    process,
     stop::{self, CountsIn, Going, State, Stop},
 };
 use serde::{Deserialize, Serialize};
@@ -85,6 +87,12 @@ pub struct Book {
     /// Cycles that were timed, in order; none lies across an edge of an hour, a shift, a break or an order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cycles: Vec<Spell>,
+    /// In order; nobody before the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crews: Vec<Crew>,
+    /// Process values, in order; none lies across the beginning or end of an order, but for one that was booked afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub process: Vec<process::Spell>,
 }
 
 /// A piece of an interval inside a span.
@@ -109,8 +117,8 @@ impl Piece {
 
 impl Default for Book {
     fn default() -> Book {
-        let (intervals, stops, readings, assignments, cycles) = Default::default();
-        Book { since: Stamp::MIN, intervals, stops, readings, assignments, cycles }
+        let (intervals, stops, readings, assignments, cycles, crews, process) = Default::default();
+        Book { since: Stamp::MIN, intervals, stops, readings, assignments, cycles, crews, process }
     }
 }
 
@@ -142,18 +150,27 @@ impl Book {
             Event::Stop(stop::Event::Downtime(downtime)) => self.enter(&downtime.stop),
             Event::Part(part::Event::Counted(counted)) => {
                 if let Some(moved) = &counted.moved {
+                    self.mark(moved.at.plus(1));
                     let later = self.readings.iter_mut().filter(|reading| reading.at > moved.at);
                     later.for_each(|reading| reading.counts = reading.counts.plus(&moved.by));
                 }
                 let doubt = self.doubt_after(counted);
                 self.enter_reading(Reading { at: counted.to, counts: counted.counts, doubt });
                 self.cycles.extend(counted.cycles.iter().cloned());
+                self.enter_process(&counted.process);
             }
             Event::Order(order) => {
                 let doubt = self.doubt();
-                self.enter_reading(Reading { at: order.at, counts: order.counts, doubt });
-                let now = (order.change == order::Change::Started).then(|| order.order.clone());
-                self.assign(order.at, now);
+                // Before what is remembered it stands elsewhere.
+                if order.at >= self.since {
+                    self.enter_reading(Reading { at: order.at, counts: order.counts, doubt });
+                }
+                self.enter_process(&order.process);
+                order.bookings().iter().for_each(|booked| self.assign(booked));
+            }
+            Event::Operator(operator) => {
+                self.crews.retain(|crew| crew.from < operator.at);
+                self.crews.extend(operator.crews.iter().cloned());
             }
             Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => {}
         }
@@ -179,6 +196,9 @@ impl Book {
         let first = keep_from(&|index| self.assignments.get(index).map(|assignment| assignment.from));
         self.assignments.drain(..first.min(self.assignments.len()));
         self.cycles.retain(|spell| spell.last >= before);
+        let first = keep_from(&|index| self.crews.get(index).map(|crew| crew.from));
+        self.crews.drain(..first.min(self.crews.len()));
+        self.process.retain(|spell| spell.to > before);
     }
 
     /// Of cycles that a mark remembers those that no event has told since.
@@ -269,6 +289,18 @@ impl Book {
         self.assignments[..begun].last()?.order.as_ref()
     }
 
+    /// Who was logged on then; who came last stands last.
+    pub fn crew_at(&self, at: Stamp) -> &[String] {
+        let begun = self.crews.partition_point(|crew| crew.from <= at);
+        self.crews[..begun].last().map_or(&[], |crew| &crew.operators)
+    }
+
+    /// Of process values that a mark remembers those that no event has told since.
+    pub fn untold_process<'a>(&self, spells: &'a [process::Spell]) -> impl Iterator<Item = &'a process::Spell> {
+        let told_to = self.process.last().map(|spell| spell.to);
+        spells.iter().filter(move |spell| told_to.is_none_or(|told_to| spell.from >= told_to))
+    }
+
     /// The spans inside `[from, to)` in which the machine had one order or none, in order.
     pub fn orders(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = (Stamp, Stamp, Option<&Order>)> {
         let begun = self.assignments.partition_point(|assignment| assignment.from <= from);
@@ -348,6 +380,20 @@ impl Book {
         counted.bounds.map_or(self.doubt(), widen)
     }
 
+    fn enter_process(&mut self, spells: &[process::Spell]) {
+        let new: Vec<process::Spell> = self.untold_process(spells).cloned().collect();
+        self.process.extend(new);
+    }
+
+    /// Where nothing was counted around an instant, a reading stands there: what is moved from it on is moved from there on.
+    fn mark(&mut self, at: Stamp) {
+        let place = self.readings.partition_point(|known| known.at < at);
+        let Some(before) = place.checked_sub(1).map(|before| self.readings[before]) else { return };
+        if self.readings.get(place).is_some_and(|next| next.at > at && next.counts == before.counts) {
+            self.readings.insert(place, Reading { at, ..before });
+        }
+    }
+
     /// Looked for among those only that begin no earlier: a machine that flaps makes tens of thousands a day.
     fn enter_stop(&mut self, stop: &Stop) {
         let begins = self.begins();
@@ -373,13 +419,27 @@ impl Book {
         }
     }
 
-    /// An assignment takes the place of all that began at or after it.
-    fn assign(&mut self, from: Stamp, order: Option<Order>) {
-        while self.assignments.last().is_some_and(|last| last.from >= from) {
-            self.assignments.pop();
+    /// An assignment takes the place of all that began in its time.
+    fn assign(&mut self, booked: &Booked) {
+        if booked.to.is_some_and(|to| to <= booked.from || to <= self.since) {
+            return;
         }
-        if self.assignments.last().map(|last| &last.order) != Some(&order) {
-            self.assignments.push(Assignment { from, order });
+        let after = booked.to.map(|to| (to, self.order_at(to).cloned()));
+        let first = self.assignments.partition_point(|known| known.from < booked.from);
+        let end = self.assignments.partition_point(|known| booked.to.is_none_or(|to| known.from <= to));
+        let mut now = Vec::with_capacity(2);
+        if first == 0 || self.assignments[first - 1].order != booked.order {
+            now.push(Assignment { from: booked.from, order: booked.order.clone() });
+        }
+        if let Some((from, order)) = after.filter(|(_, order)| *order != booked.order) {
+            now.push(Assignment { from, order });
+        }
+        self.assignments.splice(first..end, now);
+        self.assignments.dedup_by(|next, last| next.order == last.order);
+        if self.since == Stamp::MIN {
+            // That it had none before the first goes without saying.
+            let said = self.assignments.iter().take_while(|known| known.order.is_none()).count();
+            self.assignments.drain(..said);
         }
     }
 

@@ -14,7 +14,9 @@ use crate::event::{
     Event, Stamp, Told, Wall,
     cycle::Spell,
     notice,
+    operator::Crew,
     part::{self, Raw},
+    process,
     shift::{self, Kind},
     stop::{self, Going, Stop},
     window::Window,
@@ -153,9 +155,15 @@ impl Chronicle {
         }
     }
 
-    /// Since when a machine's book reaches.
+    /// Since when whole days of a machine are in memory; a stop may reach further back.
     pub fn since(&self, machine: &str) -> Stamp {
-        self.machines.get(machine).map_or(Stamp::MIN, |machine| machine.book.since)
+        let Some(machine) = self.machines.get(machine).filter(|machine| machine.book.since > Stamp::MIN) else {
+            return Stamp::MIN;
+        };
+        let (since, calendar) = (machine.book.since, &machine.terms.calendar);
+        let day = calendar.day(since);
+        let (begun, ended) = calendar.wall().hull(day.from, day.to);
+        if begun < since { ended } else { since }
     }
 
     /// Lets go what was fetched.
@@ -168,7 +176,8 @@ impl Chronicle {
         let machine = self.machines.get(told.event.machine()?)?;
         let touched = touched(&machine.book, &told.event);
         let since = machine.book.since;
-        (touched < since).then(|| (touched, until(&told.event).min(since)))
+        let range = || (touched, until(&told.event).min(since).max(touched.plus(1)));
+        machine.asks(told, touched).then(range)
     }
 
     /// What a machine's book says of a window as of then; `None` where that is nothing, or no longer in memory. And whether
@@ -204,7 +213,7 @@ impl Keeping {
             self.open = self.ended_since(self.book.since);
         }
         let touched = touched(&self.book, &told.event);
-        if touched < self.book.since {
+        if self.asks(told, touched) {
             self.correct(id, &told.event, touched, &mut entries);
         }
         match &told.event {
@@ -215,6 +224,10 @@ impl Keeping {
                 entries.push(Entry::Window(Box::new(figures)));
             }
             event if touched >= self.book.since => self.book.apply(event),
+            // Who works at the machine and on what may have changed from a forgotten day on until now.
+            Event::Order(_) | Event::Operator(_) if until(&told.event) > self.book.since => {
+                self.book.apply(&told.event);
+            }
             // Of a time that is forgotten: the book in memory goes on as it is.
             _ => {}
         }
@@ -239,6 +252,13 @@ impl Keeping {
             self.stated.retain(|stated| wall.hull(stated.from, stated.to).1 > keep);
         }
         entries
+    }
+
+    /// What is told of a time before memory; and what somebody asks for of the day in which memory begins: only its page knows
+    /// all of it.
+    fn asks(&self, told: &Told, touched: Stamp) -> bool {
+        let since = self.book.since;
+        touched < since || (told.command_id.is_some() && touched < Stamp::MAX && self.day_begun(touched) < since)
     }
 
     /// A downtime of a statement has gone on: the figures are the same, what is said of it is not.
@@ -280,16 +300,24 @@ impl Keeping {
         let mut past = std::mem::take(&mut self.past);
         past.sort_by_key(|(day, _)| day.from);
         let is_touched = |day: &Period| touched < day.to && day.from <= until;
+        let is_wide = matches!(event, Event::Order(_) | Event::Operator(_));
         for (day, book) in past.iter_mut().filter(|(day, _)| is_touched(day)) {
             if day.from <= missing.0 {
                 missing.0 = missing.0.max(day.to);
             }
-            book.apply(event);
+            // What spans days is entered in all of them at once: no page knows what lies between.
+            if !is_wide {
+                book.apply(event);
+            }
         }
         // A day that the wall clock was set back into has several pages.
         let mut whole = Book::default();
         past.iter().for_each(|(_, book)| whole.join(book.clone()));
         whole.since = past.first().map_or(Stamp::MAX, |(day, _)| day.from);
+        if is_wide {
+            whole.apply(event);
+            past.iter_mut().for_each(|(day, book)| *book = cut(&whole, day.from, day.to));
+        }
         let end = past.last().map_or(Stamp::MIN, |(day, _)| day.to);
         for (day, book) in past.iter().filter(|(day, _)| is_touched(day)) {
             self.write(id, book, (&whole, end), &mut Open { day: day.clone(), page: None, window: None }, entries);
@@ -406,6 +434,7 @@ fn raw(event: &Event) -> Option<&Raw> {
         Event::Part(part::Event::Counted(counted)) => Some(&counted.raw),
         Event::Order(order) => Some(&order.raw),
         Event::Stop(stop::Event::Downtime(_))
+        | Event::Operator(_)
         | Event::Asset(_)
         | Event::Meter(_)
         | Event::Work(_)
@@ -434,7 +463,8 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
         Event::Part(part::Event::Counted(counted)) => {
             counted.cycles.first().map_or(counted.to, |spell| counted.to.min(spell.last))
         }
-        Event::Order(order) => order.at,
+        Event::Order(order) => order.bookings().iter().map(|booked| booked.from).fold(order.at, Stamp::min),
+        Event::Operator(operator) => operator.at,
         Event::Asset(_) | Event::Meter(_) | Event::Work(_) | Event::Shift(_) | Event::Notice(_) => Stamp::MAX,
     }
 }
@@ -443,6 +473,10 @@ pub fn touched(book: &Book, event: &Event) -> Stamp {
 fn until(event: &Event) -> Stamp {
     match event {
         Event::Stop(stop::Event::Downtime(downtime)) => downtime.stop.ended_at.unwrap_or(Stamp::MAX),
+        Event::Order(order) if order.booked.is_some() => {
+            let ends = order.bookings().into_iter().map(|booked| booked.to.unwrap_or(Stamp::MAX));
+            ends.max().unwrap_or(order.at.plus(1))
+        }
         _ => Stamp::MAX,
     }
 }
@@ -497,7 +531,12 @@ pub fn cut(book: &Book, from: Stamp, to: Stamp) -> Book {
 
     let within = |spell: &&Spell| from <= spell.last && spell.last < to;
     let cycles = book.cycles.iter().filter(within).cloned().collect();
-    Book { since: from, intervals, stops, readings, assignments, cycles }
+    let first = book.crews.partition_point(|crew| crew.from <= from).saturating_sub(1);
+    let end = book.crews.partition_point(|crew| crew.from < to);
+    let crews: Vec<Crew> = book.crews[first.min(end)..end].to_vec();
+    let within = |spell: &&process::Spell| from < spell.to && spell.to <= to;
+    let process = book.process.iter().filter(within).cloned().collect();
+    Book { since: from, intervals, stops, readings, assignments, cycles, crews, process }
 }
 
 /// Of equal counts a book keeps more or less, by what came later and by what it has forgotten; none of it shows in figures.
@@ -546,6 +585,12 @@ impl Book {
         let begins = at(later.cycles.first().map(|spell| spell.last));
         self.cycles.truncate(self.cycles.partition_point(|spell| spell.last < begins));
         self.cycles.extend(later.cycles);
+        let begins = at(later.crews.first().map(|crew| crew.from));
+        self.crews.truncate(self.crews.partition_point(|crew| crew.from < begins));
+        self.crews.extend(later.crews);
+        let begins = at(later.process.first().map(|spell| spell.to));
+        self.process.truncate(self.process.partition_point(|spell| spell.to < begins));
+        self.process.extend(later.process);
         let begins = at(later.stops.first().map(|stop| stop.from));
         let mut kept = self.stops.split_off(self.stops.partition_point(|stop| stop.from < begins));
         kept.retain(|stop| !later.stops.iter().any(|later| later.downtime_id() == stop.downtime_id()));

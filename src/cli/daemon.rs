@@ -60,6 +60,7 @@ pub(super) fn names(plan: &Plan) -> Names {
         gateway: plan.rules.gateway.clone(),
         machines: plan.rules.machines.iter().map(machine).collect(),
         wall: Wall::default(),
+        shows_persons: plan.shows_persons,
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
     gateway::door::Permits,
     io::{self, plc::Channel},
     shop::rules::{
-        Counter, Counters, LineRule, MachineRules, Operand, ProductRule, ReasonRule, Rules, RunRule, StateRule,
-        WorkRule, WorkRules,
+        Counter, Counters, LineRule, MachineRules, Operand, ProcessRule, ProductRule, ReasonRule, Rules, RunRule,
+        StateRule, WorkRule, WorkRules,
     },
     signal::{
         Point, PointIx,
@@ -44,6 +44,9 @@ const MOST_HOSTS: usize = 2;
 
 /// Units 1 to 247; 0 is the broadcast, which nobody answers.
 const MOST_SERIAL_UNIT: u8 = 247;
+
+/// Process values of one machine: each is a few hundred bytes of every order event.
+const MOST_PROCESS: usize = 16;
 
 /// Meters are read no more often: each reading is an event a machine.
 const METER_LEAST_MS: i64 = 60_000;
@@ -84,7 +87,9 @@ pub(super) fn meaning(mirror: &Mirror, sources: &Sources, faults: &mut Vec<Fault
     };
     let data_dir = gateway.data_dir.value.clone();
     let (permits, consumers) = (permits(mirror), consumers(&mirror.consumer));
-    Some(Plan { rules, plcs, mqtt, permits, prefix: mirror.mqtt.prefix.0.clone(), data_dir, points, consumers })
+    let shows_persons = *mirror.privacy.operator == Persons::Id;
+    let prefix = mirror.mqtt.prefix.0.clone();
+    Some(Plan { rules, plcs, mqtt, permits, prefix, data_dir, points, consumers, shows_persons })
 }
 
 fn permits(mirror: &Mirror) -> Permits {
@@ -587,7 +592,7 @@ impl<'a> Reader<'a> {
         let state = self.role(&mut roles, "state", &machine.state, Wants::Code);
         let order = self.role(&mut roles, "order", &machine.order, Wants::Number);
         let product = self.role(&mut roles, "product", &machine.product, Wants::Number);
-        self.order_required(machine);
+        let process = self.process(machine, &mut roles);
         self.counted(machine);
         self.thresholds(machine, ideal);
         let state = self.states(machine, state);
@@ -631,6 +636,7 @@ impl<'a> Reader<'a> {
             poll_ms: poll.map_or(0, |poll| poll.0),
             max_rate: self.max_rate(machine, ideal),
             parts_per_cycle: *machine.parts_per_cycle,
+            process,
         })
     }
 
@@ -645,11 +651,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn order_required(&mut self, machine: &Machine) {
-        if *machine.order_required && machine.order.is_none() && machine.product.is_none() {
-            let what = "`order_required` without a point that names the order: every stop would be external".to_owned();
-            self.warning("contradiction", &machine.order_required.span, what, "add `order`".to_owned());
+    /// Process values: any number will do.
+    fn process(&mut self, machine: &Machine, roles: &mut Roles) -> Vec<ProcessRule> {
+        let mut rules = Vec::with_capacity(machine.process.0.len());
+        for (name, at) in machine.process.0.iter().take(MOST_PROCESS) {
+            let Some(entry) = self.role(roles, "process", &Some(at.clone()), Wants::Value) else { continue };
+            rules.push(ProcessRule { name: name.value.clone(), point: entry.index, poll_ms: entry.poll.0 });
         }
+        if let Some((name, _)) = machine.process.0.get(MOST_PROCESS) {
+            let what = format!("a machine has at most {MOST_PROCESS} process values");
+            self.fault("out-of-range", &name.span, what, "leave out what no lot must prove".to_owned());
+        }
+        rules
     }
 
     fn ideal(&mut self, cycle: &Option<(Ideal, &Range<usize>)>, rate: &Option<At<Rate>>) -> Option<Ideal> {
@@ -1208,6 +1221,8 @@ enum Wants {
     Code,
     /// A whole number or a text.
     Number,
+    /// Anything but a text.
+    Value,
 }
 
 impl Wants {
@@ -1218,16 +1233,18 @@ impl Wants {
             Wants::Flag | Wants::Code => is_integer || matches!(point.kind, Kind::Bool { .. }),
             Wants::Counter => is_integer,
             Wants::Number => is_integer || matches!(point.kind, Kind::Text(_)),
+            Wants::Value => !matches!(point.kind, Kind::Text(_)),
         };
         if !fits {
             let hint = match self {
                 Wants::Flag => "a coil, a discrete input, `bit` of a register, or an integer type",
                 Wants::Counter | Wants::Code => "give it an integer type, like type = \"u32\"",
                 Wants::Number => "give it an integer type or string(n)",
+                Wants::Value => "give it a type that is a number",
             };
             return Some(("its type does not fit", hint));
         }
-        if (point.scale, point.offset) != (1.0, 0.0) {
+        if !matches!(self, Wants::Value) && (point.scale, point.offset) != (1.0, 0.0) {
             return Some((
                 "`scale` and `offset` make it a real number",
                 "take them away; `parts_per_cycle` multiplies counts",

@@ -267,10 +267,13 @@ pub(super) struct Privacy {
     pub(super) operator: At<Persons>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+/// Whether ids of persons leave the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Persons {
+    /// In events, pictures and replies.
     Id,
+    /// Nowhere.
     Off,
 }
 
@@ -427,6 +430,51 @@ pub(super) struct Plc {
     #[serde(rename = "(cut)", default)]
     #[schemars(skip)]
     pub(super) cut: bool,
+}
+
+/// Points of process values by name, in the order of the file.
+#[derive(Debug, Default)]
+pub(super) struct Process(pub(super) Vec<(At<String>, At<String>)>);
+
+impl<'de> Deserialize<'de> for Process {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Process, D::Error> {
+        struct InOrder;
+        impl<'de> de::Visitor<'de> for InOrder {
+            type Value = Process;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of points")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Process, A::Error> {
+                let mut process = Process::default();
+                while let Some(name) = map.next_key::<At<String>>()? {
+                    if name.value == super::word::CUT {
+                        map.next_value::<bool>()?;
+                    } else {
+                        process.0.push((name, map.next_value()?));
+                    }
+                }
+                Ok(process)
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+impl JsonSchema for Process {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Process".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let name = generator.subschema_for::<Name>();
+        schemars::json_schema!({ "type": "object", "propertyNames": name, "additionalProperties": { "type": "string" } })
+    }
 }
 
 /// Points by name, in the order of the file.
@@ -599,6 +647,10 @@ pub(super) struct Machine {
     /// Parts that one count stands for.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     pub(super) parts_per_cycle: At<i64>,
+    /// Points of process values by the name that orders show them under, { temperature = "press-plc.temp" }: min, mean and
+    /// max of each lot.
+    #[schemars(extend("default" = {}))]
+    pub(super) process: Process,
     /// A key of this table was faulty and has been cut out: what is absent is not missing.
     #[serde(rename = "(cut)", default)]
     #[schemars(skip)]

@@ -119,6 +119,7 @@ mod tests {
             counts_in: CountsIn::Availability,
             reason: None,
             fault: None,
+            operator: None,
             work: vec![],
             flags: vec![],
         }

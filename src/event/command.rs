@@ -1,6 +1,6 @@
 //! The words of what people and other systems ask for, and of the answer that each of them gets.
 
-use super::{Stamp, Wall, asset, work};
+use super::{Stamp, Wall, asset, operator, order, work};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -66,11 +66,21 @@ pub enum Wish {
         quantity: i64,
         /// What they are.
         kind: Scrap,
+        /// Why, in the words of the sender's catalogue: passed through.
+        #[serde(default)]
+        code: Option<String>,
+        /// Whose they are; the order's that ran at that time where nothing is said.
+        #[serde(default)]
+        order: Option<String>,
     },
     /// What became of a work request.
     WorkOrder(Box<work::Report>),
     /// Maintenance, please.
     WorkRequest(work::Call),
+    /// Something about an order.
+    Order(order::Wish),
+    /// Somebody logs on or off.
+    Operator(operator::Wish),
     /// The CMMS tells of its assets.
     Asset(asset::Wish),
     /// Events that a consumer lacks, once more.
@@ -102,6 +112,8 @@ pub enum Scrap {
     Scrap,
     /// They are to be worked over.
     Rework,
+    /// They were worked over: they add to the yield of their order.
+    Reworked,
 }
 
 impl Command {
@@ -134,6 +146,8 @@ impl Wish {
             Wish::Scrap { .. } => "scrap",
             Wish::WorkOrder(_) => "work-order",
             Wish::WorkRequest(_) => "work-request",
+            Wish::Order(_) => "order",
+            Wish::Operator(_) => "operator",
             Wish::Asset(_) => "asset",
             Wish::Replay { .. } => "replay",
         }

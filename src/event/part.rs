@@ -1,6 +1,6 @@
 //! The words of the part ledger: cumulative counts, and the moments at which they are told.
 
-use super::{Stamp, cycle::Spell, order::Order};
+use super::{Stamp, command::Scrap, cycle::Spell, order::Order, process};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -108,6 +108,9 @@ pub struct Counted {
     /// Cycles that were timed since the event before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cycles: Vec<Spell>,
+    /// Process values since the event before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub process: Vec<process::Spell>,
 }
 
 /// A move of parts from one count to another.
@@ -121,4 +124,20 @@ pub struct Moved {
     pub who: String,
     /// The command that asked for it.
     pub command_id: String,
+    /// What they are.
+    #[serde(default = "scrap")]
+    pub kind: Scrap,
+    /// Why: passed through.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Whose they are.
+    #[serde(default)]
+    pub order: Option<String>,
+    /// How many; negative takes back.
+    #[serde(default)]
+    pub quantity: i64,
+}
+
+fn scrap() -> Scrap {
+    Scrap::Scrap
 }

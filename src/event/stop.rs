@@ -229,6 +229,9 @@ pub struct Stop {
     /// Its lot.
     #[serde(default)]
     pub lot: Option<String>,
+    /// Who was logged on then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// Of its reason, else `failure` with a fault, else what the state signal says, else as inferred, else `unassigned`.
     pub class: Class,
     /// What is concluded where nothing else names it.

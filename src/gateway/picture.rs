@@ -9,7 +9,7 @@ use crate::{
         stop::{self, Change, Downtime, State, Stop},
     },
     io::journal::Envelope,
-    shop::{Machine, Shop},
+    shop::{Machine, Shop, order},
     wire::{
         Names,
         payload::{
@@ -143,8 +143,11 @@ impl Pictures {
             let shift = machine.rules.calendar.shift(now);
             let of_shift = shift.as_ref().and_then(|shift| window::period(&known.book, shift, &by));
             let of_hour = window::period(&known.book, &hour, &by);
-            let of_order =
-                known.order.as_ref().and_then(|(from, _)| window::window(&known.book, *from, Stamp::MAX, &by));
+            let of_order = known.order.as_ref().and_then(|(from, order)| match known.orders.get(&order.order) {
+                Some(job) => order::figures(&known.book, job, &by),
+                // Begun by an older release.
+                None => window::window(&known.book, *from, Stamp::MAX, &by),
+            });
             let picture = picture::oee(
                 now,
                 names.about(Some(id)),

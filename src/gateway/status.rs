@@ -78,6 +78,7 @@ mod tests {
             gateway: "gw".into(),
             machines: BTreeMap::new(),
             wall: Wall::default(),
+            shows_persons: false,
         };
         let mut status = StatusBook {
             instance: Uuid::nil(),

@@ -6,16 +6,16 @@
 use super::{
     Desk, Known,
     known::{Machine, Stated},
+    order::{self, Scene},
     rules::MachineRules,
     statement, stop, work,
 };
 use crate::{
-    books::{Book, Counting},
+    books::Book,
     event::{
         Event, Stamp,
         command::{Command, Refusal, Side, Subject, Wish},
         id::Role,
-        part::Counts,
         stop::{Change, Downtime, Event as StopEvent, Going, Numbered, Reason, Split, Stop},
     },
 };
@@ -67,10 +67,14 @@ pub fn concerns(known: &Known, rules: &MachineRules, command: &Command, now: Sta
         }
         Wish::WorkRequest(call) => of(call.downtime_id?),
         // Counts go on from there.
-        Wish::Scrap { .. } => {
+        Wish::Scrap { order, .. } => {
             let shift = rules.calendar.shift(command.at).unwrap_or_else(|| rules.calendar.day(command.at));
-            Some((known.wall.hull(shift.from, shift.to).0, Stamp::MAX))
+            let from = known.wall.hull(shift.from, shift.to).0;
+            let ran = order.as_ref().map_or(Stamp::MAX, |order| order::ran(machine, order, now));
+            Some((from.min(ran), Stamp::MAX))
         }
+        Wish::Order(wish) => Some((command.at.min(order::ran(machine, &wish.order, now)), Stamp::MAX)),
+        Wish::Operator(_) => Some((command.at, Stamp::MAX)),
         Wish::Asset(_) | Wish::Replay { .. } => None,
     }
 }
@@ -95,8 +99,7 @@ struct Correction<'a, 'd> {
 pub fn decide(
     desk: &mut Desk<'_>,
     rules: &MachineRules,
-    around: stop::Around,
-    (counting, counts): (Counting, &Counts),
+    scene: Scene<'_>,
     command: &Command,
     past: Option<&Past>,
 ) -> Result<Subject, Refusal> {
@@ -104,6 +107,7 @@ pub fn decide(
         return refuse("unknown_downtime", format!("nothing was ever seen of {}", rules.id));
     };
     let (page, stated) = Past::page(past, machine);
+    let around = scene.around.clone();
     let mut correction = Correction { desk, rules, command, around, page };
     let (subject, touched) = match &command.wish {
         Wish::Reason { downtime_id, code } => correction.reason(*downtime_id, code.as_deref())?,
@@ -112,18 +116,11 @@ pub fn decide(
         }
         Wish::Merge { downtime_id, with } => correction.merge(*downtime_id, *with)?,
         Wish::Claim { from, to, code } => correction.claim(*from, *to, code)?,
-        Wish::Scrap { .. } | Wish::WorkOrder(_) | Wish::WorkRequest(_) => {
-            return refuse("unknown_verb", "that is no matter of stops".to_owned());
-        }
-        Wish::Asset(_) => {
-            return refuse("unknown_verb", "assets are a matter of the gateway, not of a machine".to_owned());
-        }
-        Wish::Replay { .. } => {
-            return refuse("unknown_verb", "`replay` is for the gateway, not for a machine".to_owned());
-        }
+        wish => return refuse("unknown_verb", format!("{} is no matter of stops", wish.verb())),
     };
     let Correction { desk, page, .. } = correction;
-    statement::review_page(desk, rules, (&page, &stated), (counting, counts), touched);
+    statement::review_page(desk, rules, (&page, &stated), (scene.counting, &scene.around.counts), touched);
+    order::review_page(desk, rules, &page, scene, touched);
     let is_subject = |stop: &&Stop| stop.downtime_id() == subject;
     let revision = page.stops.iter().find(is_subject).and_then(|stop| stop.downtime).map_or(0, |now| now.revision);
     Ok(Subject { id: subject.to_string(), revision })
@@ -162,7 +159,7 @@ impl Correction<'_, '_> {
         };
         second.downtime = Some(Numbered { number: stop::next_number(self.desk, self.rules), revision: 0 });
         first.ended_at = Some(at);
-        stop::place(self.desk, self.rules, &mut second);
+        stop::place_in(Some(&self.page), self.rules, &mut second);
         if code.is_some() {
             self.give(&mut first, code)?;
         }
@@ -228,7 +225,7 @@ impl Correction<'_, '_> {
             uncertainty_ms: None,
             ..stop::blank(self.rules)
         };
-        stop::place(self.desk, self.rules, &mut stop);
+        stop::place_in(Some(&self.page), self.rules, &mut stop);
         self.give(&mut stop, Some(code))?;
         if self.measured(&stop).duration_ms == 0 {
             return refuse("no_length", "none of that lies in planned hours".to_owned());

@@ -9,7 +9,7 @@ use crate::{
     books::Book,
     event::{
         Event, Stamp, Told, Wall, notice,
-        order::{self, Order},
+        order::{self, Job, Order},
         part::{self, Counts, Raw},
         shift,
         stop::{self, Going, State},
@@ -20,6 +20,12 @@ use std::collections::BTreeMap;
 
 /// How far back a machine's book reaches beside its open stop: the longest day, and the hour before it. Milliseconds.
 const REMEMBER_MS: i64 = 27 * 3_600_000;
+
+/// How far back it reaches for the order that runs. Milliseconds.
+pub const ORDER_MS: i64 = 8 * 86_400_000;
+
+/// Orders that are over and still remembered; of more, those that ended first are forgotten.
+const OVER: usize = 256;
 
 /// A book is cut only when it reaches so much further back, so that the cutting costs nothing. Milliseconds.
 const TRIM_MS: i64 = 3_600_000;
@@ -69,6 +75,8 @@ pub struct Machine {
     pub counted_to: Option<Stamp>,
     /// The order that it has, and since when.
     pub order: Option<(Stamp, Order)>,
+    /// Orders that are to be made, are made, or were made, by number.
+    pub orders: BTreeMap<String, Job>,
     /// Windows that were stated, as far back as the book reaches, by id.
     pub stated: BTreeMap<String, Stated>,
     /// When the last one of them ended.
@@ -214,11 +222,11 @@ impl Machine {
                 }
             }
             Event::Order(order) => {
-                self.order = match order.change {
-                    order::Change::Started => Some((order.at, order.order.clone())),
-                    order::Change::Ended => None,
-                };
+                let last = self.book.assignments.last();
+                self.order = last.and_then(|last| Some((last.from, last.order.clone()?)));
+                self.enter(order);
             }
+            Event::Operator(_) => {}
             Event::Shift(stated) => {
                 let print = stated.window.print();
                 let (is_final, revision) = (stated.window.is_final, stated.revision);
@@ -231,14 +239,32 @@ impl Machine {
         // What is not final yet will be measured again.
         let open =
             self.stated.values().filter(|stated| !stated.is_final).map(|stated| wall.hull(stated.from, stated.to).0);
-        let open = open.min();
-        let keep = told.recorded.plus(-REMEMBER_MS).min(open.unwrap_or(Stamp::MAX));
+        let running = self.orders.values().filter(|job| job.state == order::State::Running);
+        let ran = running.filter_map(|job| job.spans.first()).map(|span| span.from).min();
+        let ran = ran.map_or(Stamp::MAX, |from| from.max(told.recorded.plus(-ORDER_MS)));
+        let keep = told.recorded.plus(-REMEMBER_MS).min(open.min().unwrap_or(Stamp::MAX)).min(ran);
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             if let Some(feed) = feed {
                 feed.count_to(&self.book, keep);
             }
             self.book.trim(keep);
             self.stated.retain(|_, stated| wall.hull(stated.from, stated.to).0 >= keep);
+        }
+    }
+
+    fn enter(&mut self, order: &order::Event) {
+        let number = order.job.number();
+        match (&order.booked, order.change) {
+            // An older release kept no record.
+            (None, _) => {}
+            (Some(_), order::Change::Cancelled) => drop(self.orders.remove(number)),
+            (Some(_), _) => drop(self.orders.insert(number.to_owned(), order.job.clone())),
+        }
+        let over = self.orders.values().filter(|job| job.state.is_over());
+        if over.clone().count() > OVER
+            && let Some(first) = over.min_by_key(|job| job.ended_at).map(|job| job.number().to_owned())
+        {
+            self.orders.remove(&first);
         }
     }
 }

@@ -3,14 +3,16 @@
 use super::{
     Desk,
     correction::Past,
+    gauge::{GaugeMark, Gauges},
+    order::{self, Scene},
     rules::{self, Counters, MachineRules},
-    statement,
+    statement, stop,
 };
 use crate::{
     books::{Book, Counting, cycle::Stopwatch},
     event::{
         Event, Ideal, Stamp,
-        command::{Command, Refusal, Scrap},
+        command::{Command, Refusal, Scrap, Subject, Wish},
         cycle::{Cycles, Spell},
         notice,
         part::{self, Bounds, Counted, Counts, Raw, Why},
@@ -84,6 +86,8 @@ pub struct Parts {
     more: Option<i64>,
     stopwatch: Stopwatch,
     timed: Timed,
+    /// What its lots must prove.
+    pub gauges: Gauges,
 }
 
 /// The durable part of what was seen: marks are rewritten every second, so that a crash loses no part.
@@ -102,6 +106,8 @@ pub struct PartMark {
     pub timed: Timed,
     /// The last part that was seen alone while the machine ran.
     pub last_part: Option<Stamp>,
+    /// Process values.
+    pub gauges: GaugeMark,
 }
 
 /// Cycles that were timed since the last production event.
@@ -244,6 +250,7 @@ impl Parts {
             more: Some(0),
             stopwatch: Stopwatch::new(None, rules.parts_per_cycle, poll_ms),
             timed: mark.map(|mark| mark.timed.clone()).unwrap_or_default(),
+            gauges: Gauges::new(rules, mark.map_or(&GaugeMark::default(), |mark| &mark.gauges)),
         }
     }
 
@@ -295,6 +302,7 @@ impl Parts {
             counters: counters.collect(),
             timed: self.timed.clone(),
             last_part: self.stopwatch.last_part(),
+            gauges: self.gauges.mark(),
         }
     }
 
@@ -323,6 +331,11 @@ impl Parts {
             spell.last = at;
             spell.cycles.enter(took_ms, self.stopwatch.ideal_ms());
         }
+    }
+
+    /// Parts that one count stands for from here on.
+    pub fn count_by(&mut self, parts_per_cycle: i64) {
+        self.parts_per_cycle = parts_per_cycle;
     }
 
     /// What comes next is no cycle.
@@ -461,46 +474,97 @@ impl Parts {
     }
 
     /// Parts that were counted as good are scrapped or to be worked over, from the command's time on; a negative quantity
-    /// takes that back.
+    /// takes that back. What was worked over adds to the yield of its order and moves no count.
     pub fn scrap(
         &mut self,
         desk: &mut Desk<'_>,
         rules: &MachineRules,
-        command: &Command,
-        (quantity, kind): (i64, Scrap),
+        (around, command): (&stop::Around, &Command),
         past: Option<&Past>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Subject>, Refusal> {
+        let Wish::Scrap { quantity, kind, code, order } = &command.wish else {
+            return Err(Refusal::new("unknown_verb", format!("{} is no matter of parts", command.wish.verb())));
+        };
+        let (quantity, kind) = (*quantity, *kind);
         let Some(machine) = desk.known.machines.get(&rules.id) else {
             let text = format!("nothing was ever counted at {}", rules.id);
             return Err(Refusal::new("nothing_counted", text));
         };
-        let (mut page, stated) = Past::page(past, machine);
-        let at = command.at;
+        let (mut page, stated) = order::page(machine, past);
+        let number = order.as_ref().or(page.order_at(command.at).map(|order| &order.order)).cloned();
+        let job = number.as_ref().and_then(|number| machine.orders.get(number)).cloned();
+        if let (Some(order), None) = (order, &job) {
+            return Err(Refusal::new("unknown_order", format!("{order} is no order that {} had", rules.id)));
+        }
+        let scene = Scene {
+            around,
+            counting: self.counting(),
+            cycles: &self.timed.spells,
+            process: self.gauges.spells(),
+            shown: None,
+        };
+        let by = desk.rules.measure(rules, scene.counting, desk.now, Some(&self.counts));
+        let of_order = job.as_ref().and_then(|job| order::figures(&page, job, &by)).map(|window| window.counts);
+        if kind == Scrap::Reworked {
+            let (Some(job), Some(counts)) = (job, of_order) else {
+                let text = "without an order there is no yield that they could add to".to_owned();
+                return Err(Refusal::new("unknown_order", text));
+            };
+            let most = counts.reject + counts.rework;
+            let reworked = job.reworked + quantity;
+            if quantity == 0 || !(0..=most).contains(&reworked) {
+                let text =
+                    format!("{} of {most} are worked over in {}, not {quantity} more", job.reworked, job.number());
+                return Err(Refusal::new("too_many", text));
+            }
+            return Ok(Some(order::rework(desk, rules, scene, command, job, reworked)));
+        }
+        // Scrap that is reported late belongs to its order, not to what is made meanwhile.
+        let at = match (order, &job) {
+            (Some(_), Some(job)) => {
+                let span = job.spans.iter().rev().find(|span| span.from <= command.at).or(job.spans.first());
+                let Some(span) = span else {
+                    return Err(Refusal::new("too_many", format!("{} has never run", job.number())));
+                };
+                command.at.min(span.end().plus(-1)).max(span.from)
+            }
+            _ => command.at,
+        };
         let shift = rules.calendar.shift(at).unwrap_or_else(|| rules.calendar.day(at));
-        let made = statement::measure_period(desk, rules, &page, self.counting(), &self.counts, &shift);
-        let counts = made.map(|window| window.counts).unwrap_or_default();
+        let (counts, place) = match of_order.filter(|_| order.is_some()) {
+            Some(counts) => (counts, number.clone().unwrap_or_default()),
+            None => {
+                let made = statement::measure_period(desk, rules, &page, self.counting(), &self.counts, &shift);
+                (made.map(|window| window.counts).unwrap_or_default(), shift.id)
+            }
+        };
         let (from, kept) = match kind {
             _ if quantity > 0 => ("good", counts.good),
-            Scrap::Scrap => ("scrapped", counts.reject),
             Scrap::Rework => ("to be worked over", counts.rework),
+            Scrap::Scrap | Scrap::Reworked => ("scrapped", counts.reject),
         };
         if quantity == 0 || kept < quantity.abs() {
-            let text = format!("{} parts are {from} in {}, not {}", kept, shift.id, quantity.abs());
+            let text = format!("{kept} parts are {from} in {place}, not {}", quantity.abs());
             return Err(Refusal::new("too_many", text));
         }
         let by = match kind {
-            Scrap::Scrap => Counts { good: -quantity, reject: quantity, ..Counts::default() },
             Scrap::Rework => Counts { good: -quantity, rework: quantity, ..Counts::default() },
+            Scrap::Scrap | Scrap::Reworked => Counts { good: -quantity, reject: quantity, ..Counts::default() },
         };
         self.moved = self.moved.plus(&by);
         self.counts = self.counts.plus(&by);
-        let (who, command_id) = (command.by.clone(), command.command_id.clone());
-        self.tell_moved(desk, rules, desk.now, Why::Adjustment, Some(part::Moved { at, by, who, command_id }));
+        let (who, command_id, code) = (command.by.clone(), command.command_id.clone(), code.clone());
+        let moved = part::Moved { at, by, who, command_id, kind, code, order: number, quantity };
+        self.tell_moved(desk, rules, desk.now, Why::Adjustment, Some(moved));
         if let Some(told) = desk.told.last() {
             page.apply(&told.event);
         }
         statement::review_page(desk, rules, (&page, &stated), (self.counting(), &self.counts), at);
-        Ok(())
+        let around = stop::Around { counts: self.counts, ..around.clone() };
+        let (cycles, process) = (&self.timed.spells[..], self.gauges.spells());
+        let scene = Scene { around: &around, counting: self.counting(), cycles, process, shown: None };
+        order::review_page(desk, rules, &page, scene, at);
+        Ok(None)
     }
 
     /// Tells the counts of all parts that showed before `to`.
@@ -549,12 +613,18 @@ impl Parts {
         moved: Option<part::Moved>,
     ) {
         let Some(since) = self.since else { return };
+        self.gauges.cut(to.min(desk.now));
         let known = desk.known.machines.get(&rules.id);
         let from = known.and_then(|machine| machine.counted_to).unwrap_or(since);
         let order = known.and_then(|machine| machine.book.order_at(to.plus(-1))).cloned();
         let before = known.map_or(0, |machine| machine.book.readings_around(from).0.counts.total);
         let made = self.counts.total - before;
         let (fewer, more) = (std::mem::take(&mut self.fewer), self.more.replace(0));
+        let process = match known {
+            Some(machine) => machine.book.untold_process(self.gauges.spells()).cloned().collect(),
+            None => self.gauges.spells().to_vec(),
+        };
+        self.gauges.forget();
         let bounds = Bounds { min: made - fewer, max: more.map(|more| made.saturating_add(more)) };
         desk.tell(Event::Part(part::Event::Counted(Box::new(Counted {
             machine: rules.id.clone(),
@@ -567,6 +637,7 @@ impl Parts {
             why,
             moved,
             cycles: std::mem::take(&mut self.timed).spells,
+            process,
         }))));
     }
 }

@@ -168,6 +168,20 @@ pub struct MachineRules {
     pub max_rate: Option<Ideal>,
     /// Parts that one count stands for.
     pub parts_per_cycle: i64,
+    /// What a lot must prove, in order of the names.
+    pub process: Vec<ProcessRule>,
+}
+
+/// One process value of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessRule {
+    /// `temperature`
+    pub name: String,
+    /// Where it is read.
+    #[serde(skip)]
+    pub point: PointIx,
+    /// How often.
+    pub poll_ms: i64,
 }
 
 /// What says that a machine runs.

@@ -5,6 +5,7 @@ use super::{
     correction::{self, Past},
     known::{Current, Machine},
     meter::Live,
+    operator,
     order::{self, Making, Switch},
     part::{Look, PartMark, Parts, Role},
     rules::{MachineRules, Operand, RunRule},
@@ -19,6 +20,7 @@ use crate::{
         Ideal, Stamp,
         command::{Command, Refusal, Verdict, Wish},
         notice,
+        order::State,
         part::{Counts, Raw, Why},
         stop::{Class, CountsIn, Fault, Going},
     },
@@ -36,6 +38,9 @@ const RESTART_BRIDGE_MS: i64 = 5_000;
 
 /// Edges of the calendar that went by while the gateway was off are made up for so far back. Milliseconds.
 const MISSED_MS: i64 = 400 * 86_400_000;
+
+/// From the arrival of a command to its turn. Milliseconds.
+const PROMPT_MS: i64 = 1_000;
 
 /// Most faults that wait to see whether the stop goes on: some PLCs show a running number where a code is expected.
 const LATE_FAULTS: usize = 17;
@@ -62,6 +67,8 @@ pub struct Inbox {
     /// What it makes, as far as that was read: the order, the product.
     order: Option<Option<String>>,
     product: Option<Option<String>>,
+    /// Process values that were looked at; an inner `None` is a failed read.
+    process: Vec<(usize, Option<f64>)>,
     /// Raw counters that were read.
     raws: Vec<(Role, i64)>,
     /// Overflow flags of counters; an inner `None` is a failed read.
@@ -87,6 +94,8 @@ pub enum Use {
     Order,
     /// The number of the product.
     Product,
+    /// A process value.
+    Process(usize),
     /// A counter, and whether it decides the state.
     Count(Role, bool),
     /// The overflow flag of a counter.
@@ -155,6 +164,8 @@ pub struct Seen {
     stated_to: Stamp,
     /// When a provisional statement becomes final whatever it waits for.
     final_at: Stamp,
+    /// When the figures of an order that is over become final whatever they wait for.
+    orders_final_at: Stamp,
     /// The first turn.
     opened: Stamp,
     /// The last tick.
@@ -232,6 +243,7 @@ impl Seen {
             next_statement: Stamp::MAX,
             stated_to: Stamp::MIN,
             final_at: Stamp::MAX,
+            orders_final_at: Stamp::MAX,
             opened: Stamp::MIN,
             ticked: Stamp::MIN,
             while_stopped: Some(0),
@@ -244,13 +256,15 @@ impl Seen {
         let mut parts = mark.parts.clone();
         if let Some(told) = machine.told.as_ref().filter(|told| told.sequence > marked) {
             let counts = (&told.counts, &machine.moved);
-            parts.advance(&rules.counters, rules.parts_per_cycle, counts, &told.raw);
+            parts.advance(&rules.counters, parts_per_cycle(rules, machine), counts, &told.raw);
         }
         // What a counter shows beyond its mark is counted once more; without one nothing is.
         if parts.counters.is_empty() {
             parts.made = parts.made.max(made);
         }
         self.parts = Parts::new(rules, Some(&parts), &machine.moved);
+        self.parts.count_by(parts_per_cycle(rules, machine));
+        self.parts.gauges.resume(machine.book.process.last().map(|spell| spell.to));
         let is_same = |last: &Stamp| machine.current.is_some_and(|current| runs(current) && current.at <= *last);
         self.parts.resume_cycles(&machine.book, ideal(rules, machine), parts.last_part.filter(is_same));
         let told_at = machine.current.map(|current| current.at.max(current.since));
@@ -305,6 +319,7 @@ impl Seen {
             Use::State => self.inbox.state = Some(value.and_then(Value::as_int)),
             Use::Order => self.inbox.order = value.map(name).or(self.inbox.order.take()),
             Use::Product => self.inbox.product = value.map(name).or(self.inbox.product.take()),
+            Use::Process(place) => self.inbox.process.push((place, value.and_then(Value::as_number))),
             Use::Fault => self.inbox.fault = value.and_then(Value::as_int).or(self.inbox.fault),
             Use::Count(role, decides) => match value.and_then(Value::as_int) {
                 Some(raw) => self.inbox.raws.push((role, raw)),
@@ -327,6 +342,9 @@ impl Seen {
             self.watch_state(desk, rules, &inbox, at);
             self.mask(&mut inbox);
             self.watch_making(rules, &mut inbox, at);
+            for (place, value) in inbox.process.drain(..) {
+                self.parts.gauges.see(place, value, at);
+            }
         }
         let was_blind = self.watch.is_blind();
         let (last_look, before) = (self.parts.last_look(), *self.parts.counts());
@@ -367,8 +385,9 @@ impl Seen {
         inbox.raws.clear();
         inbox.operands.clear();
         inbox.flags.clear();
-        let (raws, operands, flags) = (inbox.raws, inbox.operands, inbox.flags);
-        self.inbox = Inbox { raws, operands, flags, ..Inbox::default() };
+        inbox.process.clear();
+        let (raws, operands, flags, process) = (inbox.raws, inbox.operands, inbox.flags, inbox.process);
+        self.inbox = Inbox { raws, operands, flags, process, ..Inbox::default() };
         self.open_if_due(desk, rules, at);
         self.request_if_due(desk, rules, at);
         self.refresh_parting(desk, rules, at);
@@ -415,6 +434,7 @@ impl Seen {
             self.parts.cut();
         }
         self.final_at = statement::final_at(desk, rules);
+        self.count_by_order(desk, rules);
     }
 
     /// An edge of an hour, a day or a slot of the calendar. What was counted by one that was missed nobody knows.
@@ -429,7 +449,7 @@ impl Seen {
             self.parts.tell(desk, rules, edge, Why::Edge);
         }
         self.hours = slot.hours;
-        stop::restate(desk, rules, &self.around(rules), edge.plus(-1), edge);
+        stop::restate(desk, rules, &self.around(desk, rules), edge.plus(-1), edge);
         self.refresh_due(desk, rules);
     }
 
@@ -441,7 +461,7 @@ impl Seen {
         }
         self.next_edge = now;
         self.turn_page(desk, rules);
-        stop::set_clock(desk, rules, &self.around(rules));
+        stop::set_clock(desk, rules, &self.around(desk, rules));
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, now);
         self.final_at = statement::final_at(desk, rules);
@@ -451,6 +471,11 @@ impl Seen {
 
     /// States a shift (or day) that is over, once it is certain what the machine did until its end.
     fn state_if_due(&mut self, desk: &mut Desk<'_>, rules: &MachineRules, now: Stamp, counts: &Counts) {
+        if self.orders_final_at <= now {
+            let around = self.around(desk, rules);
+            order::review(desk, rules, self.scene(&around), Stamp::MAX);
+            self.orders_final_at = order::final_at(desk, rules).max(now.plus(1));
+        }
         if self.next_statement.min(self.final_at) > now {
             return;
         }
@@ -485,6 +510,7 @@ impl Seen {
         if shown != Some(&making) {
             self.before_switch = Some((*self.parts.counts(), self.parts.raw()));
             self.parts.cut();
+            self.parts.gauges.cut(at);
         }
         self.making.see(mode_rule(rules), at, making);
     }
@@ -495,11 +521,13 @@ impl Seen {
             return;
         }
         let (counts, raw) = self.before_switch.clone().unwrap_or_else(|| (*self.parts.counts(), self.parts.raw()));
-        let cycles = self.parts.cycles().to_vec();
-        let switch = Switch { to: making.clone(), at: *since, counts, raw, cycles };
+        let switch = Switch { to: making.clone(), at: *since, counts, raw };
         self.switched = Some(making.clone());
         let told = desk.told.len();
-        order::switch(desk, rules, &self.around(rules), self.parts.counting(), &switch);
+        let around = self.around(desk, rules);
+        order::switch(desk, rules, self.scene(&around), &switch);
+        self.parts.gauges.forget();
+        self.count_by_order(desk, rules);
         if desk.told.len() > told {
             self.parts.tell_edge(desk, rules, switch.at, (switch.counts, switch.raw));
         }
@@ -528,6 +556,31 @@ impl Seen {
             statement::review(desk, rules, self.parts.counting(), self.parts.counts(), touched);
             self.final_at = statement::final_at(desk, rules);
         }
+        let machine = desk.known.machines.get(&rules.id);
+        if machine.is_some_and(|machine| order::is_reviewed(machine, touched)) {
+            let around = self.around(desk, rules);
+            order::review(desk, rules, self.scene(&around), touched);
+            self.orders_final_at = order::final_at(desk, rules);
+        }
+    }
+
+    /// What the ledger of orders must know.
+    fn scene<'a>(&'a self, around: &'a stop::Around) -> order::Scene<'a> {
+        let shown = self.making.settled().map(|(making, _)| making).filter(|making| !making.is_none());
+        order::Scene {
+            around,
+            counting: self.parts.counting(),
+            cycles: self.parts.cycles(),
+            process: self.parts.gauges.spells(),
+            shown,
+        }
+    }
+
+    /// One count stands for as many parts as the order says that runs.
+    fn count_by_order(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
+        let machine = desk.known.machines.get(&rules.id);
+        self.parts.count_by(machine.map_or(rules.parts_per_cycle, |machine| parts_per_cycle(rules, machine)));
+        self.orders_final_at = order::final_at(desk, rules);
     }
 
     /// Nothing was ever read of it: unknown from here on.
@@ -565,7 +618,7 @@ impl Seen {
         let parting = parting.map_or(Stamp::MAX, |parting| parting.due);
         let mode = self.mode.next_wake(mode_rule(rules)).min(self.making.next_wake(mode_rule(rules)));
         // What waits for a look, not for a tick.
-        let statement = self.next_statement.min(self.final_at);
+        let statement = self.next_statement.min(self.final_at).min(self.orders_final_at);
         let statement = if statement > self.ticked { statement } else { Stamp::MAX };
         let request = self.request_due.filter(|due| self.watch.horizon(*due) >= *due).unwrap_or(Stamp::MAX);
         let own = self.watch.next_wake().min(due.unwrap_or(Stamp::MAX)).min(request).min(parting).min(mode);
@@ -580,13 +633,22 @@ impl Seen {
         command: &Command,
         past: Option<&Past>,
     ) -> Result<Verdict, Refusal> {
-        let subject = if let Wish::Scrap { quantity, kind } = command.wish {
-            self.parts.scrap(desk, rules, command, (quantity, kind), past)?;
-            None
-        } else {
-            let counted = (self.parts.counting(), self.parts.counts());
-            Some(correction::decide(desk, rules, self.around(rules), counted, command, past)?)
+        let around = self.around(desk, rules);
+        let subject = match &command.wish {
+            Wish::Scrap { .. } => self.parts.scrap(desk, rules, (&around, command), past)?,
+            Wish::Order(wish) => {
+                self.parts.cut();
+                // A command that takes effect on its arrival is decided a moment later.
+                let is_prompt = desk.now.since(command.at) <= PROMPT_MS;
+                self.parts.gauges.cut(if is_prompt { command.at.min(desk.now) } else { desk.now });
+                let subject = order::command(desk, rules, self.scene(&around), (command, wish), past)?;
+                self.parts.gauges.forget();
+                Some(subject)
+            }
+            Wish::Operator(wish) => Some(operator::command(desk, rules, self.scene(&around), (command, wish), past)?),
+            _ => Some(correction::decide(desk, rules, self.scene(&around), command, past)?),
         };
+        self.count_by_order(desk, rules);
         self.final_at = statement::final_at(desk, rules);
         self.refresh_due(desk, rules);
         self.refresh_parting(desk, rules, desk.now);
@@ -718,10 +780,10 @@ impl Seen {
                     self.later_others.push(fault);
                 }
                 if rules.open_at_fault {
-                    stop::open_downtime(desk, rules, &self.around(rules), at);
+                    stop::open_downtime(desk, rules, &self.around(desk, rules), at);
                 }
             } else {
-                stop::fault(desk, rules, &self.around(rules), fault, at);
+                stop::fault(desk, rules, &self.around(desk, rules), fault, at);
             }
         }
         self.review(desk, rules);
@@ -787,7 +849,7 @@ impl Seen {
                 Going::Running | Going::Still => self.while_stopped = Some(0),
             }
             self.parts.lift();
-            stop::edge(desk, rules, &self.around(rules), edge);
+            stop::edge(desk, rules, &self.around(desk, rules), edge);
             self.review(desk, rules);
             self.refresh_due(desk, rules);
             self.refresh_parting(desk, rules, desk.now);
@@ -799,7 +861,7 @@ impl Seen {
         if let Some(due) = self.due
             && self.watch.horizon(now) >= due
         {
-            stop::open_downtime(desk, rules, &self.around(rules), due);
+            stop::open_downtime(desk, rules, &self.around(desk, rules), due);
             self.due = None;
             self.settle_requests(desk, rules);
             self.review(desk, rules);
@@ -831,7 +893,7 @@ impl Seen {
             && self.holds_until(rules, &parting, until)
         {
             self.parting = None;
-            stop::split(desk, rules, &self.around(rules), parting, until);
+            stop::split(desk, rules, &self.around(desk, rules), parting, until);
             if let Cause::Fault(_) = parting.cause {
                 self.later_fault = None;
                 self.later_others.clear();
@@ -874,7 +936,8 @@ impl Seen {
             let due = self.due.unwrap_or(at).max(rules.calendar.after_planned(at, 1));
             self.parting = Some(Parting { at, due, cause: Cause::Fault(code) });
         } else if let Some(said) = self.mode.settled().copied().filter(|(class, _)| signal != Some(*class)) {
-            self.parting = stop::signal(desk, rules, || self.around(rules), said, now);
+            let around = self.around(desk, rules);
+            self.parting = stop::signal(desk, rules, || around, said, now);
         }
         if self.parting.is_none() {
             self.parting = stop::too_long(desk, rules);
@@ -904,11 +967,11 @@ impl Seen {
         ran && runs && parts > 0 && ideal.fills(parts + 1, gap_ms)
     }
 
-    fn around(&self, rules: &MachineRules) -> stop::Around {
+    fn around(&self, desk: &Desk<'_>, rules: &MachineRules) -> stop::Around {
         stop::Around {
             fault: self.fault,
             first_fault: self.first_fault,
-            is_without_order: self.is_without_order(rules),
+            is_without_order: self.is_without_order(desk, rules),
             later_fault: self.later_fault.map(|(_, code)| Fault { code, others: self.later_others.clone() }),
             signal: self.mode.settled().map(|(class, _)| *class),
             parts_in_gap: self.parts_in_gap,
@@ -917,10 +980,13 @@ impl Seen {
         }
     }
 
-    /// It may not run without an order, and the PLC says that it has none.
-    fn is_without_order(&self, rules: &MachineRules) -> bool {
-        let shown = self.making.shown();
-        rules.order_required && shown.is_some_and(|(making, _)| *making == Making::default())
+    /// It may not run without an order, and has none: neither the PLC nor a command names one.
+    fn is_without_order(&self, desk: &Desk<'_>, rules: &MachineRules) -> bool {
+        let shown = self.making.shown().map(|(making, _)| making.is_none());
+        let is_shown = rules.order.is_some() || rules.product.is_some();
+        let known = desk.known.machines.get(&rules.id);
+        let is_commanded = known.is_some_and(|machine| machine.orders.values().any(|job| job.is_running_by_command()));
+        rules.order_required && !is_commanded && shown.unwrap_or(!is_shown)
     }
 
     fn refresh_due(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
@@ -961,6 +1027,12 @@ fn runs(current: Current) -> bool {
 /// Of the order that it has, else its own.
 fn ideal(rules: &MachineRules, machine: &Machine) -> Option<Ideal> {
     machine.order.as_ref().and_then(|(_, order)| order.ideal).or(rules.ideal)
+}
+
+/// Of the order that runs, else its own.
+fn parts_per_cycle(rules: &MachineRules, machine: &Machine) -> i64 {
+    let running = machine.orders.values().find(|job| job.state == State::Running);
+    running.and_then(|job| job.parts_per_cycle).unwrap_or(rules.parts_per_cycle)
 }
 
 fn mode_rule(rules: &MachineRules) -> ModeRule {

@@ -14,6 +14,7 @@ use crate::{
     event::{
         Event, Stamp,
         id::Role,
+        order::Order,
         part::{Counts, Raw},
         stop::{
             Change, Class, CountsIn, Downtime, Event as StopEvent, Fault, Going, Inferred, Numbered, Observed, PLC,
@@ -169,7 +170,7 @@ pub fn splits(desk: &Desk<'_>, rules: &MachineRules, fault: i64) -> bool {
 pub fn signal(
     desk: &mut Desk<'_>,
     rules: &MachineRules,
-    around: impl Fn() -> Around,
+    around: impl FnOnce() -> Around,
     (class, since): (Class, Stamp),
     now: Stamp,
 ) -> Option<Parting> {
@@ -395,6 +396,7 @@ pub(super) fn blank(rules: &MachineRules) -> Stop {
         order: None,
         product: None,
         lot: None,
+        operator: None,
         class: Class::Unassigned,
         inferred: None,
         signal: None,
@@ -406,12 +408,17 @@ pub(super) fn blank(rules: &MachineRules) -> Stop {
     }
 }
 
-/// The shift and order that a stop begins in.
+/// The shift, the order and the crew that a stop begins in.
 pub(super) fn place(desk: &Desk<'_>, rules: &MachineRules, stop: &mut Stop) {
+    place_in(desk.known.machines.get(&rules.id).map(|machine| &machine.book), rules, stop);
+}
+
+/// The same by another book than the one in memory.
+pub(super) fn place_in(book: Option<&book::Book>, rules: &MachineRules, stop: &mut Stop) {
     let calendar = &rules.calendar;
     stop.shift = calendar.slot(stop.started_at).shift.unwrap_or_else(|| calendar.day(stop.started_at).id);
-    let machine = desk.known.machines.get(&rules.id);
-    let order = machine.and_then(|machine| machine.book.order_at(stop.started_at));
+    stop.operator = book.and_then(|book| book.crew_at(stop.started_at).last().cloned());
+    let order = book.and_then(|book| book.order_at(stop.started_at));
     stop.order = order.map(|order| order.order.clone());
     stop.product = order.and_then(|order| order.product.clone());
     stop.lot = order.and_then(|order| order.lot.clone());
@@ -431,6 +438,52 @@ fn inferred(desk: &Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) -
         && before().is_some_and(|before| Some(before) != order.product.as_ref())
         && order.product.is_some())
     .then_some(Inferred::Changeover)
+}
+
+/// What is concluded of a stop once it is known what was made around it: as if that had been known in time.
+pub(super) fn infer_again(book: &book::Book, rules: &MachineRules, stop: &mut Stop) {
+    let order = book.order_at(stop.from);
+    if rules.order_required && order.is_none() {
+        stop.inferred = Some(Inferred::NoOrder);
+        return;
+    }
+    let until = stop.ended_at.unwrap_or(Stamp::MAX);
+    let before = |from: Stamp| book.readings_around(from).0.counts.total;
+    // As seen when it was certain that it stood.
+    let seen = book.readings.iter().find(|reading| reading.at > stop.from).or(book.readings.last());
+    let begun = |at: Stamp| book.assignments.iter().rev().find(|assignment| assignment.from <= at);
+    let other = |from: Stamp, order: &Order| {
+        order.product.is_some()
+            && products_before(book, from).next().is_some_and(|last| Some(last) != order.product.as_ref())
+    };
+    let is_set_up = match (order, begun(stop.from)) {
+        // It began before the first part of its order.
+        (Some(order), Some(begun)) => {
+            seen.is_none_or(|seen| before(begun.from) == seen.counts.total) && other(begun.from, order)
+        }
+        // It began after the order before it, and the next one began in it.
+        (None, Some(_)) => {
+            let next = book.assignments.iter().find(|next| next.from > stop.from && next.order.is_some());
+            let next = next.filter(|next| next.from < until);
+            next.is_some_and(|next| next.order.as_ref().is_some_and(|order| other(next.from, order)))
+        }
+        _ => false,
+    };
+    let is_named = stop.fault.is_some() || stop.reason.as_ref().is_some_and(|reason| reason.by != PLC);
+    stop.inferred = (is_set_up && !is_named).then_some(Inferred::Changeover);
+}
+
+/// The same of the open stop, while it is no downtime yet.
+pub(super) fn infer_open(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around) {
+    let (Some(_), Some(before)) = remembered(desk, rules) else { return };
+    let Some(machine) = desk.known.machines.get(&rules.id).filter(|_| before.downtime.is_none()) else { return };
+    let mut stop = before.clone();
+    place(desk, rules, &mut stop);
+    infer_again(&machine.book, rules, &mut stop);
+    judge(desk, rules, &mut stop);
+    if stop != before {
+        tell_again(desk, rules, around, stop, desk.now);
+    }
 }
 
 /// The products that were made before `at`, the last one first.

@@ -28,7 +28,8 @@ const REJECT: PointIx = PointIx(3);
 const STATE: PointIx = PointIx(4);
 const AUTO: PointIx = PointIx(5);
 const DOOR: PointIx = PointIx(6);
-const ORDER: PointIx = PointIx(7);
+pub(in crate::shop) const ORDER: PointIx = PointIx(7);
+pub(in crate::shop) const HEAT: PointIx = PointIx(8);
 
 pub(in crate::shop) fn press() -> MachineRules {
     let counter = |point, name: &str| {
@@ -56,6 +57,7 @@ pub(in crate::shop) fn press() -> MachineRules {
         poll_ms: 1000,
         max_rate: Ideal::new(1000, 4),
         parts_per_cycle: 1,
+        process: Vec::new(),
     }
 }
 
@@ -286,7 +288,7 @@ pub(in crate::shop) fn sentence(event: &Event) -> String {
                 counted.why
             )
         }
-        Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.order.order, order.change),
+        Event::Order(order) => format!("{} order {} {:?}", seconds(order.at), order.job.number(), order.change),
         Event::Work(crate::event::work::Event::Request(asked)) => {
             let request = &asked.request;
             let word = request.status.word();
@@ -302,6 +304,7 @@ pub(in crate::shop) fn sentence(event: &Event) -> String {
             let number = updated.order.work_order.as_deref().unwrap_or("-");
             format!("{} work order {number} {}", seconds(updated.at), updated.order.status.word())
         }
+        Event::Operator(operator) => format!("{} {} {:?}", seconds(operator.at), operator.operator, operator.action),
         Event::Asset(changed) => format!("{} asset {}.{}", seconds(changed.at), changed.asset.id, changed.revision),
         Event::Meter(read) => {
             let Readings { run_ms, cycles } = read.readings;

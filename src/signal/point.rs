@@ -154,6 +154,14 @@ impl Value {
         }
     }
 
+    /// As a number.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Value::Real(real) => Some(*real),
+            other => other.as_int().map(|n| n as f64),
+        }
+    }
+
     /// As a whole number.
     pub fn as_int(&self) -> Option<i64> {
         match self {

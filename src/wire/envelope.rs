@@ -75,10 +75,16 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
         }
         Event::Order(order) => {
             let kind = match order.change {
+                order::Change::Stored => schema::ORDER_STORED,
                 order::Change::Started => schema::ORDER_STARTED,
+                order::Change::Paused => schema::ORDER_PAUSED,
+                order::Change::Resumed => schema::ORDER_RESUMED,
                 order::Change::Ended => schema::ORDER_ENDED,
+                order::Change::Aborted => schema::ORDER_ABORTED,
+                order::Change::Cancelled => schema::ORDER_CANCELLED,
+                order::Change::Updated => schema::ORDER_UPDATED,
             };
-            let subject = format!("{}/{}", order.machine, order.order.order);
+            let subject = format!("{}/{}", order.machine, order.job.number());
             seal(names, told, kind, subject, payload::order::data(about, order))
         }
         Event::Work(work::Event::Request(asked)) => {
@@ -93,6 +99,10 @@ pub fn body(names: &Names, told: &Told) -> serde_json::Result<Vec<u8>> {
         Event::Work(work::Event::Order(updated)) => {
             let data = payload::work_order::data(about, updated);
             seal(names, told, schema::WORK_ORDER_UPDATED, updated.order.id.to_string(), data)
+        }
+        Event::Operator(operator) => {
+            let data = payload::operator::data(about, operator);
+            seal(names, told, schema::OPERATOR_CHANGED, told.id.to_string(), data)
         }
         Event::Asset(changed) => {
             seal(names, told, schema::ASSET_CHANGED, changed.asset.id.clone(), payload::asset::data(about, changed))

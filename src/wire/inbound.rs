@@ -4,6 +4,8 @@
 //! not known is passed over, so that a slip of the pen changes nothing. One file a verb: a struct of its keys, and what
 //! they mean as a [`Wish`](crate::event::command::Wish); a new verb is one more arm of [`read`].
 
+pub mod operator;
+pub mod order;
 pub mod asset;
 pub mod reason;
 pub mod replay;
@@ -75,6 +77,8 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
         Err(refusal) => return refused(command_id, by, refusal),
     };
     let wish = match verb {
+        "operator" => fields(whole).and_then(operator::wish),
+        "order" => fields(whole).and_then(order::wish),
         "asset" => fields(whole).and_then(asset::wish),
         "reason" => fields(whole).and_then(reason::wish),
         "scrap" => fields(whole).and_then(scrap::wish),

@@ -92,10 +92,24 @@ events! {
     DOWNTIME_AMENDED: Machine, payload::downtime::Data<'static> = "andon.downtime.amended.v1";
     /// Parts were counted.
     PRODUCTION_COUNTED: Machine, payload::production::Data<'static> = "andon.production.counted.v1";
+    /// An order is known.
+    ORDER_STORED: Machine, payload::order::Data<'static> = "andon.order.stored.v1";
     /// An order runs.
     ORDER_STARTED: Machine, payload::order::Data<'static> = "andon.order.started.v1";
+    /// An order rests.
+    ORDER_PAUSED: Machine, payload::order::Data<'static> = "andon.order.paused.v1";
+    /// An order runs again.
+    ORDER_RESUMED: Machine, payload::order::Data<'static> = "andon.order.resumed.v1";
     /// An order is over.
     ORDER_ENDED: Machine, payload::order::Data<'static> = "andon.order.ended.v1";
+    /// An order was given up.
+    ORDER_ABORTED: Machine, payload::order::Data<'static> = "andon.order.aborted.v1";
+    /// A stored order is not to be made.
+    ORDER_CANCELLED: Machine, payload::order::Data<'static> = "andon.order.cancelled.v1";
+    /// An order is another than was said, or something was learned of its time.
+    ORDER_UPDATED: Machine, payload::order::Data<'static> = "andon.order.updated.v1";
+    /// Somebody logged on or off at a machine.
+    OPERATOR_CHANGED: Machine, payload::operator::Data<'static> = "andon.operator.changed.v1";
     /// Maintenance is asked for: a rule fired, or a person asked.
     WORK_REQUEST_RAISED: Machine, payload::work_request::Data<'static> = "andon.work-request.raised.v1";
     /// Something about a request changed: its stops, its reason, its priority, the work order that answers it.
@@ -126,6 +140,10 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Stores, starts, pauses, resumes, stops, aborts, cancels or changes a job order (OPC 10031-4).
+    Machine "order": inbound::order::Order;
+    /// Says that somebody logs on or off.
+    Machine "operator": inbound::operator::Operator;
     /// Says what a downtime was, splits or merges it, or claims unknown time.
     Machine "reason": inbound::reason::Reason;
     /// Says that good parts were none.
@@ -252,6 +270,7 @@ impl Names {
             gateway: GATEWAY.to_owned(),
             machines: BTreeMap::from([(MACHINE.to_owned(), names)]),
             wall: Wall::default(),
+            shows_persons: false,
         }
     }
 }

@@ -57,6 +57,7 @@ fn names() -> Names {
     let press = MachineNames { line: "line-2".to_owned(), asset: "EQ-10042".to_owned() };
     Names {
         wall: Wall::default(),
+        shows_persons: false,
         prefix: "andon/v1".to_owned(),
         path: "acme/leipzig/hall-3".to_owned(),
         gateway: GATEWAY.to_owned(),
@@ -107,6 +108,7 @@ fn stop(revision: u64, until: i64) -> Stop {
         order: None,
         product: None,
         lot: None,
+        operator: None,
         inferred: None,
         class: Class::Failure,
         signal: None,
@@ -210,6 +212,7 @@ fn production() -> Event {
         why: Why::Edge,
         moved: None,
         cycles: Vec::new(),
+        process: Vec::new(),
     })))
 }
 
@@ -1102,6 +1105,10 @@ fn a_command_that_is_as_described_is_read_and_one_with_another_key_is_neither() 
             serde_json::json!({ "started_at": when, "ended_at": "2026-11-23T07:10:00+01:00", "code": "mech.jam" }),
         ),
         ("scrap", serde_json::json!({ "quantity": -3, "kind": "rework", "expires_at": when })),
+        ("scrap", serde_json::json!({ "quantity": 3, "kind": "reworked", "code": "porous", "order": "A-1" })),
+        ("order", serde_json::json!({ "command": "Store", "order": "A-1", "quantity": 5, "planned_end": when })),
+        ("order", serde_json::json!({ "command": "Start", "order": "A-1", "on_start": "switch", "ideal_cycle": "1s" })),
+        ("operator", serde_json::json!({ "operator": "P-17", "action": "log_off" })),
     ];
     for (verb, keys) in commands {
         let is_read = |command: &Value| {
@@ -1164,6 +1171,7 @@ fn rules() -> Rules {
             poll_ms: 1000,
             max_rate: Ideal::new(1000, 4),
             parts_per_cycle: 1,
+            process: Vec::new(),
         }],
     }
 }

@@ -71,6 +71,11 @@ impl Names {
         self.rooted(&format!("{}/command/{verb}", self.place(machine)))
     }
 
+    /// Where commands about a machine are answered; `None`: about the gateway.
+    pub fn reply_topic(&self, machine: Option<&str>) -> String {
+        self.rooted(&format!("{}/reply", self.place(machine)))
+    }
+
     /// What a topic of [`Names::command_filters`] says.
     pub fn addressed<'a>(&self, topic: &'a str) -> Option<Addressed<'a>> {
         let root = self.rooted("");

@@ -157,6 +157,7 @@ impl Plant {
         });
         let presses = (0..machines).map(|n| Press::of(&plan, n, begin)).collect();
         let names = Names {
+            shows_persons: true,
             prefix: plan.prefix.clone(),
             path: plan.rules.path.clone(),
             gateway: plan.rules.gateway.clone(),

@@ -178,7 +178,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 }
 
 fn scrap(quantity: i64, kind: Scrap) -> Wish {
-    Wish::Scrap { quantity, kind }
+    Wish::Scrap { quantity, kind, code: None, order: None }
 }
 
 #[test]

@@ -72,7 +72,12 @@ impl Kept {
                 let before = if read.why == Why::Interval { known.1 } else { read.readings };
                 *known = (before, read.readings);
             }
-            Event::Part(_) | Event::Order(_) | Event::Shift(_) | Event::Notice(_) | Event::Asset(_) => {}
+            Event::Part(_)
+            | Event::Order(_)
+            | Event::Operator(_)
+            | Event::Shift(_)
+            | Event::Notice(_)
+            | Event::Asset(_) => {}
         }
     }
 

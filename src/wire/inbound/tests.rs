@@ -31,7 +31,7 @@ fn without_a_time_it_takes_effect_when_it_arrives() {
     let command =
         ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": -3, "kind": "rework"}"#).command.unwrap();
     assert_eq!(command.at, NOW);
-    assert_eq!(command.wish, Wish::Scrap { quantity: -3, kind: Scrap::Rework });
+    assert_eq!(command.wish, Wish::Scrap { quantity: -3, kind: Scrap::Rework, code: None, order: None });
 }
 
 #[test]
@@ -141,4 +141,72 @@ fn what_a_cmms_leaves_out_or_says_as_null_it_has_not_said() {
     let words = report.words;
     assert_eq!((words.technician, words.parts, words.cause), (None, None, None));
     assert_eq!(words.actual_start.unwrap().to_string(), "2026-11-23T06:00:00.000Z");
+}
+
+#[test]
+fn a_command_about_an_order_says_what_there_is_to_say_of_it() {
+    let body = r#"{"command_id": "c-1", "by": "mes", "command": "StoreAndStart", "order": "A-1", "production_order": "1000815",
+        "operation": "0010", "product": "cap-28", "quantity": 20000, "unit": "PCE", "ideal_rate": "700/min", "parts_per_cycle": 4,
+        "lot": "L-9", "priority": 3, "planned_start": "2026-11-23T07:00:00+01:00", "on_start": "switch"}"#;
+    let Wish::Order(wish) = ask("order", body).command.unwrap().wish else { panic!("an order") };
+    assert_eq!(
+        (wish.what, wish.order.as_str(), wish.is_switch),
+        (crate::event::order::What::StoreAndStart, "A-1", true)
+    );
+    let says = wish.says;
+    assert_eq!((says.ideal, says.quantity), (crate::event::Ideal::new(60_000, 700), Some(20_000)));
+    assert_eq!((says.parts_per_cycle, says.priority, says.planned_end), (Some(4), Some(3), None));
+    assert_eq!(says.planned_start.unwrap().to_string(), "2026-11-23T06:00:00.000Z");
+}
+
+#[test]
+fn a_wrong_command_about_an_order_or_a_person_is_refused_with_what_is_wrong() {
+    let of = |rest: &str| format!(r#"{{"command_id": "c-1", "by": "mes", {rest}}}"#);
+    for (verb, body, expected) in [
+        ("order", r#""order": "A""#, "malformed: missing field `command`"),
+        ("order", r#""command": "Store""#, "malformed: missing field `order`"),
+        (
+            "order",
+            r#""command": "start", "order": "A""#,
+            "malformed: `command`: unknown variant `start`, expected one of `Store`, `StoreAndStart`, `Start`, `RevokeStart`, `Pause`, `Resume`, `Stop`, `Abort`, `Cancel`, `Update`",
+        ),
+        (
+            "order",
+            r#""command": "Store", "order": "A", "quantity": -1"#,
+            "malformed: `quantity` is -1: from 0 to 1000000000",
+        ),
+        (
+            "order",
+            r#""command": "Store", "order": "A", "parts_per_cycle": 0"#,
+            "malformed: `parts_per_cycle` is 0: from 1 to 1000000",
+        ),
+        (
+            "order",
+            r#""command": "Store", "order": "A", "ideal_cycle": "1", "ideal_rate": "700/min""#,
+            "malformed: `ideal_cycle` and `ideal_rate` say the same thing twice",
+        ),
+        (
+            "order",
+            r#""command": "Store", "order": "A", "ideal_cycle": "fast""#,
+            "malformed: `ideal_cycle`: fast is no time per part, like 1s or 800ms",
+        ),
+        (
+            "order",
+            r#""command": "Store", "order": "A", "ideal_rate": "700/m""#,
+            "malformed: `ideal_rate`: 700/m is no rate, like 700/min",
+        ),
+        (
+            "order",
+            r#""command": "Stop", "order": "A", "on_start": "switch""#,
+            "malformed: `on_start` with Stop, which starts nothing",
+        ),
+        ("operator", r#""operator": "", "action": "log_on""#, "malformed: `operator`: an empty text"),
+        (
+            "operator",
+            r#""operator": "P-1", "action": "on""#,
+            "malformed: `action`: unknown variant `on`, expected `log_on` or `log_off`",
+        ),
+    ] {
+        assert_eq!(refusal(verb, &of(body)), expected);
+    }
 }

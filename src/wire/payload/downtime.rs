@@ -169,7 +169,7 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<
         order: stop.order.as_deref(),
         product: stop.product.as_deref(),
         lot: stop.lot.as_deref(),
-        operator: None,
+        operator: stop.operator.as_deref().filter(|_| about.shows_persons),
         shift: &stop.shift,
         work: stop.work.iter().map(linked).collect(),
         split_from: stop.split.map(|split| split.from),

@@ -179,7 +179,7 @@ struct CycleData {
 /// Ratios 0…1, unrounded (`performance` and what it is in may exceed 1); `null` where the base is zero or the ideal is missing.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Kpi")]
-struct KpiData {
+pub(super) struct KpiData {
     /// Ratio: run / planned.
     availability: Option<f64>,
     /// Ratio: Σ ideal × parts / run.
@@ -229,7 +229,7 @@ struct LossData<'a> {
 /// What of a downtime lies in the window.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DowntimeInWindow")]
-struct ShareData<'a> {
+pub(super) struct ShareData<'a> {
     /// Its one id for ever.
     downtime_id: Uuid,
     /// For people: `press-7/42`.
@@ -295,7 +295,7 @@ pub fn data<'a>(which: Which<'a>, of: &'a Window) -> Data<'a> {
     }
 }
 
-fn kpi(kpi: &Kpi) -> KpiData {
+pub(super) fn kpi(kpi: &Kpi) -> KpiData {
     KpiData {
         availability: kpi.availability,
         performance: kpi.performance,
@@ -314,7 +314,7 @@ fn kpi(kpi: &Kpi) -> KpiData {
     }
 }
 
-fn share(share: &Share) -> ShareData<'_> {
+pub(super) fn share(share: &Share) -> ShareData<'_> {
     ShareData {
         downtime_id: share.downtime_id,
         number: format!("{}/{}", share.machine, share.number),
