@@ -1757,46 +1757,6 @@ fn a_loss_counts_somewhere() {
     );
 }
 
-#[test]
-fn what_is_not_acted_on_is_said_once_a_kind() {
-    added(
-        r#"order = "press-plc.total2"
-order_required = true
-
-[[machine]]
-id = "b"
-line = "l"
-run = "press-plc.run"
-order_required = true
-
-[[shift]]
-id = "early"
-start = "06:00"
-end = "14:00"
-
-[[shift]]
-id = "late"
-start = "14:00"
-end = "22:00"
-
-[oee]
-planned = "availability"
-
-[privacy]
-operator = "id""#,
-        &expect![[r#"
-            andon.toml:21:9: unknown point `press-plc.total2`
-              21 | order = "press-plc.total2"
-                 |         ^^^^^^^^^^^^^^^^^^
-            hint: did you mean `press-plc.total`?
-            andon.toml:28:18: warning: `order_required` without a point that names the order: every stop would be external
-              28 | order_required = true
-                 |                  ^^^^
-            hint: add `order`
-        "#]],
-    );
-}
-
 const TWELVE: &str = r#"day_start = 6
 
 [gateway]
@@ -2493,7 +2453,7 @@ fn check_counts_what_it_found_in_order() {
 
 #[test]
 fn check_tells_people_on_stderr_and_programs_on_stdout() {
-    let text = and("short_stop = 120\norder_required = true\n");
+    let text = and("short_stop = 120\nstop_after = \"10s\"\n");
     let (code, out, err) = checked(&text, Format::Text);
     assert_eq!((code, out.as_str()), (78, ""));
     expect![[r#"
@@ -2502,10 +2462,9 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
              |              ^^^
         hint: write the unit too, short_stop = "120s" or "120ms"
 
-        andon.toml:22:18: warning: `order_required` without a point that names the order: every stop would be external
-          22 | order_required = true
-             |                  ^^^^
-        hint: add `order`
+        andon.toml:22:14: warning: `stop_after` has no effect beside `run`: the signal decides
+          22 | stop_after = "10s"
+             |              ^^^^^
 
         1 fault, 1 warning
     "#]]
@@ -2528,13 +2487,13 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
           {
             "file": "andon.toml",
             "line": 22,
-            "column": 18,
+            "column": 14,
             "end_line": 22,
-            "end_column": 22,
+            "end_column": 19,
             "severity": "warning",
-            "code": "contradiction",
-            "what": "`order_required` without a point that names the order: every stop would be external",
-            "hint": "add `order`"
+            "code": "no-effect",
+            "what": "`stop_after` has no effect beside `run`: the signal decides",
+            "hint": null
           }
         ]
     "#]]
@@ -2543,7 +2502,7 @@ fn check_tells_people_on_stderr_and_programs_on_stdout() {
 
 #[test]
 fn a_warning_refuses_nothing() {
-    let (_, warnings) = load_text("andon.toml", &and("order_required = true")).unwrap();
+    let (_, warnings) = load_text("andon.toml", &and("stop_after = \"10s\"")).unwrap();
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].severity, Severity::Warning);
 }

@@ -1,8 +1,7 @@
 //! The configuration file as Rust types: the one source of its keys, types, ranges, defaults and descriptions.
 //!
 //! `andon schema config` prints it, [`super::shape`] checks a file against it and fills its defaults in, so nothing else
-//! states a default. Two extensions of the schema are ours: `x-later` (a key that this release reads but does not act
-//! on, and what that means) and the `format`s of [`super::word`].
+//! states a default. The `format`s of [`super::word`] are ours.
 
 use super::word::{
     BrokerUrl, Clock, Cycle, Gap, HostPort, Levels, Millis, Moment, Name, OnDate, PointKind, Prefix, Rate, Reference,

@@ -13,7 +13,7 @@ use toml::{
 
 /// Makes a table fit the schema.
 pub(super) fn shape(root: &mut Spanned<DeTable<'_>>, sources: &Sources) -> Vec<Fault> {
-    let mut walk = Walk { sources, faults: Vec::new(), said: BTreeSet::new() };
+    let mut walk = Walk { sources, faults: Vec::new() };
     let span = root.span();
     walk.table(root.get_mut(), &span, &SCHEMA, &mut Vec::new());
     walk.faults
@@ -22,8 +22,6 @@ pub(super) fn shape(root: &mut Spanned<DeTable<'_>>, sources: &Sources) -> Vec<F
 struct Walk<'a> {
     sources: &'a Sources,
     faults: Vec<Fault>,
-    /// Keys that a warning has been given for.
-    said: BTreeSet<String>,
 }
 
 /// A table on the way down.
@@ -60,9 +58,7 @@ impl Walk<'_> {
             let kept = match (property(schema, &name), map_of(schema)) {
                 (Some(known), _) => {
                     let kept = self.value(&name, &mut value, known, levels);
-                    if kept {
-                        self.later(&name, &key_span, &value, known, levels);
-                    }
+                    if kept {}
                     kept
                 }
                 (None, Some(entry)) => self.entry(&name, &key_span, &mut value, schema, entry, levels),
@@ -342,32 +338,6 @@ impl Walk<'_> {
         });
         self.fault("unknown-key", span, format!("unknown key `{key}`{}", within(levels)), hint);
     }
-
-    /// Says once what is read but not acted on, unless it says what happens anyway.
-    fn later(
-        &mut self,
-        key: &str,
-        span: &Range<usize>,
-        value: &Spanned<DeValue<'_>>,
-        schema: &Value,
-        levels: &[Level],
-    ) {
-        let Some(instead) = schema["x-later"].as_str() else { return };
-        if schema.get("default").is_some_and(|default| same(value.get_ref(), default)) {
-            return;
-        }
-        let mut path: Vec<&str> = levels.iter().map(|level| level.key.as_str()).collect();
-        path.push(key);
-        let name = match (schema["type"].as_str(), schema.pointer("/items/type").and_then(Value::as_str)) {
-            (Some("array"), Some("object")) => format!("[[{}]]", path.join(".")),
-            (Some("object"), _) => format!("[{}]", path.join(".")),
-            _ => format!("`{key}`{}", within(levels)),
-        };
-        if self.said.insert(name.clone()) {
-            let what = format!("{name} is read but not acted on in this release: {instead}");
-            self.faults.push(self.sources.fault("not-acted-on", span, what).only_a_warning());
-        }
-    }
 }
 
 fn nowhere<T>(table: &Range<usize>, value: T) -> Spanned<T> {
@@ -498,15 +468,5 @@ fn rewrite(key: &str, found: &DeValue<'_>, schema: &'static Value) -> Option<Str
         ("array", DeValue::String(text)) => Some(format!("write {key} = [\"{text}\"]")),
         ("array", DeValue::Integer(number)) => Some(format!("write {key} = [{number}]")),
         _ => None,
-    }
-}
-
-/// A written value says what the default says.
-fn same(value: &DeValue<'_>, default: &Value) -> bool {
-    match value {
-        DeValue::String(text) => default == text.as_ref(),
-        DeValue::Boolean(bit) => default == bit,
-        DeValue::Array(items) => items.is_empty() && default.as_array().is_some_and(Vec::is_empty),
-        _ => false,
     }
 }

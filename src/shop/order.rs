@@ -592,6 +592,7 @@ fn carry_out(
     let touched = bookings().map(|booked| booked.from).min().unwrap_or(Stamp::MAX);
     let until = bookings().map(|booked| booked.to.unwrap_or(Stamp::MAX)).max().unwrap_or(Stamp::MIN);
     let amended = if is_late { amended(desk, rules, &mut page, (touched, until), command) } else { Vec::new() };
+    let touched = amended.iter().map(|amended| amended.stop.from).fold(touched, Stamp::min);
     let by = desk.rules.measure(rules, scene.counting, desk.now, Some(&now));
     let by = Measure { cycles: scene.cycles, ..by };
     let numbers: BTreeSet<String> = events.iter().map(|event| event.job.number().to_owned()).collect();
@@ -625,6 +626,9 @@ pub(super) fn amended(
     (from, until): (Stamp, Stamp),
     command: &Command,
 ) -> Vec<Downtime> {
+    // What stood before an order may have been set-up for it.
+    let before = page.assignments.iter().rev().find(|before| before.from < from);
+    let from = before.filter(|before| before.order.is_none()).map_or(from, |before| before.from);
     let touched = |stop: &&Stop| stop.from < until && stop.ended_at.is_none_or(|ended| ended > from) && !stop.is_gone();
     let stops: Vec<Stop> = page.stops.iter().filter(touched).filter(|stop| stop.downtime.is_some()).cloned().collect();
     let mut amended = Vec::new();

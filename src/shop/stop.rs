@@ -461,10 +461,11 @@ pub(super) fn infer_again(book: &book::Book, rules: &MachineRules, stop: &mut St
         (Some(order), Some(begun)) => {
             seen.is_none_or(|seen| before(begun.from) == seen.counts.total) && other(begun.from, order)
         }
-        // It began after the order before it, and the next one began in it.
+        // It began after the order before it, and the next one began in it, or before anything was made.
         (None, Some(_)) => {
             let next = book.assignments.iter().find(|next| next.from > stop.from && next.order.is_some());
-            let next = next.filter(|next| next.from < until);
+            let is_near = |next: Stamp| next < until || (stop.downtime.is_some() && made(book, stop.from, next) == 0);
+            let next = next.filter(|next| is_near(next.from));
             next.is_some_and(|next| next.order.as_ref().is_some_and(|order| other(next.from, order)))
         }
         _ => false,
@@ -492,6 +493,11 @@ fn products_before(book: &book::Book, at: Stamp) -> impl Iterator<Item = &String
     before.filter_map(|assignment| assignment.order.as_ref()?.product.as_ref())
 }
 
+/// What was made from one instant to another, by what was told.
+fn made(book: &book::Book, from: Stamp, to: Stamp) -> i64 {
+    book.readings_around(to).0.counts.total - book.readings_around(from).1.counts.total
+}
+
 /// An order begins at `at`: a stop that began after the order before it ended is set-up, if the product is another; one
 /// that is over too, if nothing was made since it began.
 pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Around, at: Stamp) {
@@ -502,12 +508,8 @@ pub fn between_products(desk: &mut Desk<'_>, rules: &MachineRules, around: &Arou
     let Some(ended) = before.filter(|before| is_other && before.order.is_none()).map(|before| before.from) else {
         return;
     };
-    let made_since = |stop: &Stop| {
-        let counts = |reading: book::Reading| reading.counts.total;
-        counts(book.readings_around(at).0) - counts(book.readings_around(stop.from).1)
-    };
     let is_between = |stop: &&Stop| {
-        let is_whole = stop.ended_at.is_none() || (stop.downtime.is_some() && made_since(stop) == 0);
+        let is_whole = stop.ended_at.is_none() || (stop.downtime.is_some() && made(book, stop.from, at) == 0);
         let is_unnamed = stop.fault.is_none() && stop.reason.is_none() && stop.inferred.is_none();
         ended <= stop.from && is_whole && is_unnamed && !stop.is_declared()
     };

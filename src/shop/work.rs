@@ -94,7 +94,8 @@ pub fn follow(desk: &mut Desk<'_>) {
     }
     order::moved(desk, &moves);
     refresh(desk, &stops, &moves, &answered);
-    for told in &stops {
+    // What the CMMS tells of its work is no reason to ask for more of it.
+    for told in stops.iter().filter(|_| answered.is_empty()) {
         let Some(machine) = desk.rules.machines.iter().find(|machine| machine.id == told.machine) else { continue };
         judge(desk, machine, told);
     }
