@@ -726,15 +726,17 @@ fn again(
 
 /// Whether `review` could have anything to tell.
 pub fn is_reviewed(machine: &Machine, touched: Stamp) -> bool {
-    let over = machine.orders.values().filter(|job| job.state.is_over() && job.print.is_some());
+    let is_there = |job: &&Job| job.spans.first().is_some_and(|first| first.from >= machine.book.since);
+    let over = machine.orders.values().filter(|job| job.state.is_over() && job.print.is_some()).filter(is_there);
     over.into_iter().any(|job| !job.is_final || job.ended_at.is_some_and(|ended| ended > touched))
 }
 
 /// When the figures of an order that is over are final whatever they wait for.
-pub fn final_at(desk: &Desk<'_>, rules: &MachineRules) -> Stamp {
+pub fn final_at(desk: &Desk<'_>, rules: &MachineRules, now: Stamp) -> Stamp {
     let orders = desk.known.machines.get(&rules.id).into_iter().flat_map(|machine| machine.orders.values());
     let open = orders.filter(|job| job.state.is_over() && !job.is_final && job.print.is_some());
-    open.filter_map(|job| job.ended_at).map(|ended| ended.plus(desk.rules.final_after_ms)).min().unwrap_or(Stamp::MAX)
+    let due = open.filter_map(|job| job.ended_at).map(|ended| ended.plus(desk.rules.final_after_ms));
+    due.filter(|due| *due > now).min().unwrap_or(Stamp::MAX)
 }
 
 #[cfg(test)]

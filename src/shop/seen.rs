@@ -474,7 +474,8 @@ impl Seen {
         if self.orders_final_at <= now {
             let around = self.around(desk, rules);
             order::review(desk, rules, self.scene(&around), Stamp::MAX);
-            self.orders_final_at = order::final_at(desk, rules).max(now.plus(1));
+            // What could not be told anew waits until something is told, not for the next millisecond.
+            self.orders_final_at = order::final_at(desk, rules, now);
         }
         if self.next_statement.min(self.final_at) > now {
             return;
@@ -560,7 +561,7 @@ impl Seen {
         if machine.is_some_and(|machine| order::is_reviewed(machine, touched)) {
             let around = self.around(desk, rules);
             order::review(desk, rules, self.scene(&around), touched);
-            self.orders_final_at = order::final_at(desk, rules);
+            self.orders_final_at = order::final_at(desk, rules, desk.now);
         }
     }
 
@@ -580,7 +581,7 @@ impl Seen {
     fn count_by_order(&mut self, desk: &Desk<'_>, rules: &MachineRules) {
         let machine = desk.known.machines.get(&rules.id);
         self.parts.count_by(machine.map_or(rules.parts_per_cycle, |machine| parts_per_cycle(rules, machine)));
-        self.orders_final_at = order::final_at(desk, rules);
+        self.orders_final_at = order::final_at(desk, rules, desk.now);
     }
 
     /// Nothing was ever read of it: unknown from here on.
