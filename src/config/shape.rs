@@ -56,11 +56,7 @@ impl Walk<'_> {
         for (key, mut value) in mem::take(table) {
             let (name, key_span) = (key.get_ref().clone(), key.span());
             let kept = match (property(schema, &name), map_of(schema)) {
-                (Some(known), _) => {
-                    let kept = self.value(&name, &mut value, known, levels);
-                    if kept {}
-                    kept
-                }
+                (Some(known), _) => self.value(&name, &mut value, known, levels),
                 (None, Some(entry)) => self.entry(&name, &key_span, &mut value, schema, entry, levels),
                 (None, None) => {
                     self.unknown(&name, &key_span, schema, levels);
