@@ -231,10 +231,8 @@ async fn samples_wait_for_the_first_request_and_a_misfit_ends_the_play_by_name()
     let playing = tokio::spawn(bench.play(Samples::open(&path, &plc.points).unwrap(), 1));
     assert_eq!(first_good(Settings { channel: Channel::tcp(address), ..plc.clone() }).await, 65_535);
     let error = timeout(DEADLINE, playing).await.unwrap().unwrap().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the value Int(65536) of up.n at 1970-01-01T00:00:01.200Z does not fit its registers"
-    );
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("up.n") && cause.contains("65536"), "{cause}");
 
     std::fs::write(&path, "time,up.n\n").unwrap();
     let bench = Bench::bind(std::slice::from_ref(&plc), anywhere()).await.unwrap();

@@ -176,7 +176,16 @@ impl Chronicle {
         let machine = self.machines.get(told.event.machine()?)?;
         let touched = touched(&machine.book, &told.event);
         let since = machine.book.since;
-        let range = || (touched, until(&told.event).min(since).max(touched.plus(1)));
+        // Pages of the days behind it hold the earlier parts of a stop too, and nobody knows how many follow.
+        let goes_on = match &told.event {
+            Event::Stop(stop::Event::Downtime(downtime)) => {
+                let observed = downtime.stop.observed.and_then(|observed| observed.ended_at);
+                observed.is_none() || observed != downtime.stop.ended_at
+            }
+            _ => false,
+        };
+        let until = if goes_on { since } else { until(&told.event).min(since) };
+        let range = || (touched, until.max(touched.plus(1)));
         machine.asks(told, touched).then(range)
     }
 
@@ -299,9 +308,15 @@ impl Keeping {
         let mut missing = (touched, until.min(self.book.since));
         let mut past = std::mem::take(&mut self.past);
         past.sort_by_key(|(day, _)| day.from);
-        let is_touched = |day: &Period| touched < day.to && day.from <= until;
+        // A page also holds the earlier parts of a stop that was split.
+        let subject = match event {
+            Event::Stop(stop::Event::Downtime(downtime)) => Some(downtime.stop.downtime_id()),
+            _ => None,
+        };
+        let has_subject = |book: &Book| book.stops.iter().any(|stop| Some(stop.downtime_id()) == subject);
+        let is_touched = |day: &Period, book: &Book| (touched < day.to && day.from <= until) || has_subject(book);
         let is_wide = matches!(event, Event::Order(_) | Event::Operator(_));
-        for (day, book) in past.iter_mut().filter(|(day, _)| is_touched(day)) {
+        for (day, book) in past.iter_mut().filter(|(day, book)| is_touched(day, book)) {
             if day.from <= missing.0 {
                 missing.0 = missing.0.max(day.to);
             }
@@ -319,7 +334,7 @@ impl Keeping {
             past.iter_mut().for_each(|(day, book)| *book = cut(&whole, day.from, day.to));
         }
         let end = past.last().map_or(Stamp::MIN, |(day, _)| day.to);
-        for (day, book) in past.iter().filter(|(day, _)| is_touched(day)) {
+        for (day, book) in past.iter().filter(|(day, book)| is_touched(day, book)) {
             self.write(id, book, (&whole, end), &mut Open { day: day.clone(), page: None, window: None }, entries);
         }
         self.past = past;

@@ -40,7 +40,7 @@ pub(super) struct What {
     #[arg(long, value_name = "ID")]
     consumer: Option<String>,
     /// Have the running gateway send again what a consumer has not confirmed or has booked otherwise: a `replay` command in
-    /// its name, by a connection of its own with the settings of [mqtt] as client `{gateway id}-reconcile`.
+    /// its name, by a connection of its own with the settings of `[mqtt]` as client `{gateway id}-reconcile`.
     #[arg(long)]
     resend: bool,
     /// For people or for programs.

@@ -1,10 +1,10 @@
 //! The registry of all that goes over the broker in, the JSON Schemas and the AsyncAPI document of it out.
 //!
-//! **To add a kind of event** (`andon.<kind>.<change>.v1`): one line in [`events!`] below, with the place that tells it, the
+//! **To add a kind of event** (`andon.<kind>.<change>.v1`): one line in `events!` below, with the place that tells it, the
 //! type of its `data` (deriving `JsonSchema`) and its `type`. `envelope` can seal only what stands there, and only with
-//! `data` of that type, so nothing can be told that is not described. **To add a command**: one line in [`commands!`], with
+//! `data` of that type, so nothing can be told that is not described. **To add a command**: one line in `commands!`, with
 //! the place, the verb and the struct of its keys. **To add any other message** (a picture, what a consumer sends): one line
-//! in [`channels`]. Then `ANDON_REFRESH=1 cargo test --test schema` writes the documents in `docs/` anew.
+//! in `channels`. Then `ANDON_REFRESH=1 cargo test --test schema` writes the documents in `docs/` anew.
 
 mod document;
 
