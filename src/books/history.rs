@@ -233,10 +233,9 @@ impl Keeping {
                 entries.push(Entry::Window(Box::new(figures)));
             }
             event if touched >= self.book.since => self.book.apply(event),
-            // Who works at the machine and on what may have changed from a forgotten day on until now.
-            Event::Order(_) | Event::Operator(_) if until(&told.event) > self.book.since => {
-                self.book.apply(&told.event);
-            }
+            // A stop may reach into memory from a forgotten day, and who works at the machine and on what may have changed from
+            // then on until now.
+            event if self.reaches_into_memory(event) => self.book.apply(event),
             // Of a time that is forgotten: the book in memory goes on as it is.
             _ => {}
         }
@@ -261,6 +260,16 @@ impl Keeping {
             self.stated.retain(|stated| wall.hull(stated.from, stated.to).1 > keep);
         }
         entries
+    }
+
+    /// An event of a forgotten time that also tells something of what is in memory.
+    fn reaches_into_memory(&self, event: &Event) -> bool {
+        let is_held = |stop: &Stop| self.book.stops.iter().any(|known| known.downtime_id() == stop.downtime_id());
+        match event {
+            Event::Stop(stop::Event::Downtime(downtime)) => until(event) > self.book.since || is_held(&downtime.stop),
+            Event::Order(_) | Event::Operator(_) => until(event) > self.book.since,
+            _ => false,
+        }
     }
 
     /// What is told of a time before memory; and what somebody asks for of the day in which memory begins: only its page knows
