@@ -41,7 +41,8 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
             if downtime.change == stop::Change::Closed
                 && downtime.stop.from > begin.plus(2 * DAY_MS)
                 && downtime.stop.duration_ms > 10 * MINUTE_MS
-                && downtime.stop.ended_at.map(|end| end.since(downtime.stop.from)) == Some(downtime.stop.duration_ms) =>
+                && downtime.stop.ended_at.map(|end| end.since(downtime.stop.from))
+                    == Some(downtime.stop.duration_ms) =>
         {
             Some(downtime.stop.clone())
         }
