@@ -12,16 +12,16 @@ use std::collections::BTreeMap;
 use tracing::warn;
 
 /// The snapshot; in a new epoch what the one before has left, and what of that is to be told once more.
-pub(super) fn remember(start: &journal::Start) -> Result<(Known, Vec<Told>), Error> {
+pub(super) fn remember(start: &journal::Start, rules: &Rules) -> Result<(Known, Vec<Told>), Error> {
     match (&start.snapshot, &start.carried) {
         (Some((_, snapshot)), _) => Ok((serde_json::from_str(snapshot).map_err(Error::Snapshot)?, Vec::new())),
-        (None, Some(carried)) => Ok(inherit(start, carried)),
+        (None, Some(carried)) => Ok(inherit(start, carried, rules)),
         (None, None) => Ok((Known { epoch: start.epoch, ..Known::default() }, Vec::new())),
     }
 }
 
 /// What the broker has not acknowledged is told again in the new epoch; all before is known already.
-fn inherit(start: &journal::Start, carried: &Carried) -> (Known, Vec<Told>) {
+fn inherit(start: &journal::Start, carried: &Carried, rules: &Rules) -> (Known, Vec<Told>) {
     let read = |text: &String| match serde_json::from_str(text) {
         Ok(known) => Some(known),
         Err(error) => {
@@ -39,6 +39,10 @@ fn inherit(start: &journal::Start, carried: &Carried) -> (Known, Vec<Told>) {
         }
     }
     let mut numbers: BTreeMap<String, u64> = start.numbers.clone();
+    // Of a machine that no snapshot was made of yet, fewer were given than make a step.
+    for machine in &rules.machines {
+        numbers.entry(machine.id.clone()).or_default();
+    }
     for (id, machine) in &known.machines {
         let number = numbers.entry(id.clone()).or_default();
         *number = machine.last_number.max(*number);

@@ -4,9 +4,12 @@
 //! begun again, by the next start. What it carries over waits in a table until the first snapshot of the new epoch.
 
 use super::{Error, Row, history, receipts, schema};
-use crate::custody::{
-    chain::{self, Link},
-    epoch::{self, Found, Life, Why},
+use crate::{
+    custody::{
+        chain::{self, Link},
+        epoch::{self, Found, Life, Why},
+    },
+    event::Told,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -145,7 +148,7 @@ pub(super) fn begin(data_dir: &Path, life: Option<&Life>, why: Why) -> Result<()
     for suffix in SUFFIXES {
         remove(&with(&next, suffix)).map_err(|source| Error::file(&next, source))?;
     }
-    let gathered = if path.exists() { gather(&path) } else { Gathered::default() };
+    let gathered = if path.exists() { gather(&path, why) } else { Gathered::default() };
     let epoch = epoch::next(life, gathered.found.as_ref());
     let kept = path.exists().then(|| kept_name(epoch));
     let lost = lost(&gathered, life, why, kept);
@@ -242,22 +245,19 @@ fn lost(gathered: &Gathered, life: Option<&Life>, why: Why, kept: Option<String>
 }
 
 /// Nothing that cannot be read is in the way of what can.
-fn gather(path: &Path) -> Gathered {
+fn gather(path: &Path, why: Why) -> Gathered {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(db) = Connection::open_with_flags(path, flags) else { return Gathered::default() };
     let rules = schema::meta(&db).ok().and_then(|meta| meta.rules);
     let cursor = schema::cursor(&db).unwrap_or(0);
     let snapshot = snapshot(&db, cursor);
     let after = snapshot.as_ref().map_or(0, |(sequence, _)| *sequence);
-    Gathered {
-        found: found(&db).ok(),
-        rules,
-        rows: rows(&db, after),
-        snapshot,
-        marks: schema::marks(&db).ok().flatten(),
-        cursor,
-        last: schema::last_sequence(&db).unwrap_or(0),
+    let last = schema::last_sequence(&db).unwrap_or(0);
+    let mut rows = rows(&db, after);
+    if why == Why::Damaged && rows.last().is_some_and(|row| row.sequence < last) {
+        cut_last_turn(&mut rows);
     }
+    Gathered { found: found(&db).ok(), rules, rows, snapshot, marks: schema::marks(&db).ok().flatten(), cursor, last }
 }
 
 /// The latest that can be read and leaves nothing out that the broker has not acknowledged; else the latest that can be read.
@@ -287,6 +287,15 @@ fn rows(db: &Connection, after: u64) -> Vec<Row> {
         follows && row.sequence == sequence
     });
     whole.map(|(row, _)| row).collect()
+}
+
+/// What was decided together is known together or not at all; the machines show it again.
+fn cut_last_turn(rows: &mut Vec<Row>) {
+    let decided = |row: &Row| serde_json::from_str::<Told>(&row.internal).ok().map(|told| told.recorded);
+    let Some(last) = rows.last().and_then(decided) else { return };
+    while rows.last().and_then(decided) == Some(last) {
+        rows.pop();
+    }
 }
 
 /// The history and the latest commands, from file to file.

@@ -66,7 +66,7 @@ impl Superblock {
         let mut body = serde_json::to_vec(&slot).unwrap_or_default();
         if body.len() > SLOT - HEAD {
             // Without the numbers it always fits.
-            let life = Life { numbers: Default::default(), ..slot.life.clone() };
+            let life = Life { numbers: Default::default(), ..slot.life };
             body = serde_json::to_vec(&Slot { turn: slot.turn, life }).unwrap_or_default();
         }
         let mut bytes = hash(&body).into_bytes();
