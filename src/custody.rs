@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod digest;
+pub mod epoch;
 pub mod flight;
 pub mod receipt;
 pub mod replay;

@@ -20,7 +20,7 @@ use crate::{
     io::{
         clock::{Clock, Look, WallWatch, boot_id},
         descriptors,
-        journal::{self, Committed, Envelope, History, Journal, Marks as MarksFile, Pen, Row, history::Line},
+        journal::{self, Committed, Envelope, History, Journal, Lost, Marks as MarksFile, Pen, Row, history::Line},
         mqtt, plc,
         systemd::Notify,
     },
@@ -34,7 +34,7 @@ use history::{Archive, Made};
 use memory::{Kept, Memory};
 use picture::Pictures;
 use record::Recording;
-use remember::{changed_rules, latest_anchor, latest_marks, recall, remember, rules_text};
+use remember::{changed_rules, latest_anchor, latest_marks, obituary, recall, remember, rules_text, tell_again};
 use status::{PlcStatus, StatusBook};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -141,7 +141,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let (journal, start) = Journal::open(&settings.journal)?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
     let mut receipts_file = MarksFile::of_receipts(&settings.journal, start.instance);
-    let mut known = remember(&start)?;
+    let (mut known, again) = remember(&start, &settings.rules)?;
     let snapshot_at = start.snapshot.as_ref().map_or(0, |(sequence, _)| *sequence);
     let mut archive = Archive::open(&settings.rules, &known, snapshot_at, &start.history, &journal)?;
     let mut behind = history::terms_in_force(&settings.rules);
@@ -156,12 +156,13 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         true => None,
         false => Some(history::make(settings.journal.data_dir.clone(), &settings.rules, start.last_sequence)?),
     };
+    let again = tell_again(&settings.rules.gateway, &mut known, again);
     let rules_text = rules_text(&settings.rules);
     let changed = changed_rules(start.rules.as_deref(), &rules_text);
     let in_memory = marks_file.read().map(|kept| kept.body);
     let mut marks = latest_marks(start.marks.as_deref(), in_memory.as_deref());
     door::recall(&settings.journal.data_dir, &mut marks.lists)?;
-    let is_first = known.last_sequence() == 0 && marks == Marks::default();
+    let is_first = known.at == Stamp::MIN && marks == Marks::default();
     let (end, boot) = ((!is_first).then(|| known.at.max(marks.at).plus(1)), boot_id());
     let anchor = latest_anchor(start.marks.as_deref(), in_memory.as_deref(), &boot);
     let clock = Clock::resume(settings.clock_speed, end, &known.wall, anchor.as_ref());
@@ -246,7 +247,8 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         quiet_beats: 0,
         patient_beats,
     };
-    house.open(rules_text, behind, &changed);
+    let lost = start.carried.map(|carried| carried.lost);
+    house.open(rules_text, behind, &changed, (lost, again));
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
     // The journal's thread has been told; what it could not write is an error.
     match ending.join() {
@@ -318,11 +320,20 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn open(&mut self, rules_text: String, lines: Vec<Line>, changed: &[String]) {
+    fn open(&mut self, rules_text: String, lines: Vec<Line>, changed: &[String], inherited: (Option<Lost>, Vec<Told>)) {
         let now = self.clock.now();
         let history = History { lines, ..History::default() };
         let mut envelope = Envelope { rules: Some(rules_text), history, ..Envelope::default() };
+        let (lost, again) = inherited;
+        self.enclose(again, &mut envelope);
         self.watch_clock(now, &mut envelope);
+        if let Some(lost) = lost {
+            let notice = obituary(&lost, self.shop.known().epoch, now);
+            let turn = self.shop.turn(Input::Notice(&notice), now);
+            self.enclose(turn.told, &mut envelope);
+            // With it the new epoch stands on its own feet.
+            self.snapshot(&mut envelope);
+        }
         self.recorded_ms = self.names.wall.offset_ms();
         for id in changed {
             let machine = (!id.is_empty()).then(|| id.clone());
@@ -480,8 +491,17 @@ impl Gateway {
         if self.held.is_some() {
             return;
         }
-        let notice =
-            notice::Event { at, machine, code: code.to_owned(), severity, text, from: None, to: None, clock: None };
+        let notice = notice::Event {
+            at,
+            machine,
+            code: code.to_owned(),
+            severity,
+            text,
+            from: None,
+            to: None,
+            sequences: None,
+            clock: None,
+        };
         let turn = self.shop.turn(Input::Notice(&notice), at);
         self.enclose(turn.told, envelope);
     }
@@ -581,6 +601,8 @@ impl Gateway {
         let last = self.shop.known().last_sequence();
         if let Ok(snapshot) = serde_json::to_string(self.shop.known()) {
             envelope.snapshot = Some((last, snapshot));
+            let numbers = self.shop.known().machines.iter().map(|(id, machine)| (id.clone(), machine.last_number));
+            envelope.numbers = Some(numbers.collect());
         }
         (self.snapshot_at, self.beats_at_snapshot) = (last, self.beats);
     }

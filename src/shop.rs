@@ -92,6 +92,8 @@ pub struct Turn {
 pub struct Marks {
     /// As of.
     pub at: Stamp,
+    /// Of the sequence; 0: an older andon has written them.
+    pub epoch: u32,
     /// The last event then.
     pub sequence: u64,
     /// Where another process of the same boot goes on from.
@@ -146,20 +148,10 @@ pub struct Desk<'a> {
 impl Desk<'_> {
     /// Gives the event its place in the sequence, applies it and keeps it to be told.
     fn tell(&mut self, event: Event) {
-        let sequence = self.known.next_sequence;
         let machine = event.machine().and_then(|id| self.rules.machines.iter().find(|machine| machine.id == id));
         let place = machine.map(|machine| (machine.line.as_str(), machine.id.as_str()));
         let topic = topic_key(&self.rules.gateway, place, event.kind());
-        let told = Told {
-            sequence,
-            epoch: self.known.epoch,
-            topic_sequence: self.known.topics.get(&topic).map_or(1, |last| last + 1),
-            id: mint(&self.rules.gateway, self.known.epoch, sequence, Role::Event, event.shown(&self.known.wall)),
-            topic,
-            recorded: self.now,
-            command_id: self.command_id.clone(),
-            event,
-        };
+        let told = self.known.place(&self.rules.gateway, topic, event, self.now, self.command_id.clone());
         self.mark_unreviewed(&told.event);
         self.known.apply(&told);
         self.told.push(told);
@@ -195,6 +187,7 @@ impl Desk<'_> {
             text,
             from: None,
             to: None,
+            sequences: None,
             clock: None,
         }));
     }
@@ -211,6 +204,8 @@ impl Shop {
             }
             uses[point.0].push((index, what));
         };
+        // Marks of an epoch that is over are older than whatever was told in this one.
+        let marked = if marks.epoch.max(1) == known.epoch { marks.sequence } else { 0 };
         let made = |id: &String| known.feeds.get(id).map_or(0, Feed::made);
         let mut seen = Vec::with_capacity(rules.machines.len());
         for (index, machine) in rules.machines.iter().enumerate() {
@@ -219,7 +214,7 @@ impl Shop {
             if remembered != (None, None) {
                 let (empty_known, empty_mark) = (known::Machine::default(), SeenMark::default());
                 let (known, mark) = (remembered.0.unwrap_or(&empty_known), remembered.1.unwrap_or(&empty_mark));
-                one.resume(machine, known, made(&machine.id), mark, marks.sequence);
+                one.resume(machine, known, made(&machine.id), mark, marked);
             }
             let by_counts = matches!(machine.run, RunRule::Counts { .. });
             let deciding = one.parts.points().map(|(_, role)| role).next();
@@ -442,6 +437,7 @@ impl Shop {
             self.rules.machines.iter().zip(&self.seen).map(|(rules, seen)| (rules.id.clone(), seen.mark(rules)));
         Marks {
             at: self.now,
+            epoch: self.known.epoch,
             sequence: self.known.last_sequence(),
             anchor: None,
             machines: machines.collect(),

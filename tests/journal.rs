@@ -1,8 +1,9 @@
 //! The journal against what the world does to it: kills, full disks, failing syncs, readers, other hands.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+use andon::custody::epoch::{RESERVED, Why};
 use andon::io::journal::{
-    Committed, Ending, Envelope, Error, Health, Journal, Pen, Reader, Row, Settings, Start, UNWRITTEN,
+    Committed, Ending, Envelope, Error, Health, Journal, Lost, Pen, Reader, Row, Settings, Start, UNWRITTEN,
 };
 use proptest::prelude::*;
 use std::{
@@ -263,10 +264,164 @@ fn a_folder_that_cannot_be_used_says_what_and_where() {
     assert!(matches!(Journal::open(&settings(&file)), Err(Error::NotAFolder { .. })));
     assert!(matches!(Journal::open(&settings(&root.path().join("a/b"))), Err(Error::Folder { .. })));
     assert!(matches!(Journal::open(&settings(Path::new("/proc"))), Err(Error::Unwritable { .. })));
+}
 
+/// What is there of the next epoch, and of the one before.
+fn reopened(data_dir: &Path) -> (Start, Lost) {
+    let desk = Desk::open(data_dir);
+    let start = desk.start.clone();
+    desk.write(rows_of(start.epoch, 1, 1));
+    desk.close();
+    let again = Desk::open(data_dir).close();
+    assert_eq!((again.epoch, again.last_sequence), (start.epoch, 1), "the new epoch goes on");
+    let lost = start.carried.as_ref().expect("an epoch ended").lost.clone();
+    (start, lost)
+}
+
+/// Rows of a later epoch.
+fn rows_of(epoch: u32, from: u64, to: u64) -> Envelope<u64> {
+    let mut envelope = rows(from, to);
+    envelope.rows.iter_mut().for_each(|row| row.epoch = epoch);
+    envelope
+}
+
+#[test]
+fn a_database_that_is_none_any_more_ends_the_epoch_and_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = Desk::open(root.path());
+    let instance = desk.start.instance;
+    desk.write(Envelope {
+        snapshot: Some((10, "10".into())),
+        numbers: Some([("m0".into(), 12)].into()),
+        ..rows(1, 20)
+    });
+    desk.close();
     fs::write(root.path().join("andon.db"), "no database ".repeat(1000)).unwrap();
-    let error = Journal::open(&settings(root.path())).unwrap_err();
-    assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("andon.db"), "{error}");
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, start.instance, start.last_sequence), (2, instance, 0));
+    assert_eq!(start.numbers, [("m0".into(), 12)].into(), "known beside the database");
+    assert_eq!((lost.why, lost.epoch, lost.read), (Why::Damaged, 1, 0));
+    assert!((20..=20 + RESERVED).contains(&lost.last), "{lost:?}");
+    let kept = fs::read_to_string(root.path().join(lost.kept.unwrap())).unwrap();
+    assert!(kept.starts_with("no database no"));
+}
+
+#[test]
+fn a_deleted_database_ends_the_epoch() {
+    let root = tempfile::tempdir().unwrap();
+    write_and_close(root.path(), rows(1, 20));
+    fs::remove_file(root.path().join("andon.db")).unwrap();
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, lost.why, lost.epoch, lost.kept), (2, Why::Deleted, 1, None));
+    assert!(lost.last >= 20);
+    // An empty file in its place is no more than that.
+    fs::write(root.path().join("andon.db"), "").unwrap();
+    ["andon.db-wal", "andon.db-shm"].map(|name| drop(fs::remove_file(root.path().join(name))));
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, lost.why), (3, Why::Deleted));
+}
+
+#[test]
+fn an_older_copy_of_the_database_ends_the_epoch_and_tells_what_it_knows() {
+    let root = tempfile::tempdir().unwrap();
+    let (db, copy) = (root.path().join("andon.db"), root.path().join("copy"));
+    let desk = Desk::open(root.path());
+    desk.write(Envelope { snapshot: Some((5, "5".into())), marks: Some("m".into()), ..rows(1, 8) });
+    desk.close();
+    fs::copy(&db, &copy).unwrap();
+    let desk = Desk::open(root.path());
+    assert_eq!(desk.start.carried, None);
+    desk.write(rows(9, 12));
+    desk.close();
+    fs::copy(&copy, &db).unwrap();
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, start.marks.as_deref()), (2, Some("m")));
+    assert_eq!((lost.why, lost.read, lost.summed), (Why::SetBack, 8, 5));
+    assert!(lost.last >= 12);
+    let carried = start.carried.unwrap();
+    assert_eq!(carried.snapshot.as_deref(), Some("5"));
+    let told: Vec<u64> = carried.told.iter().map(|(sequence, _)| *sequence).collect();
+    assert_eq!(told, [6, 7, 8]);
+}
+
+#[test]
+fn what_is_carried_over_waits_for_the_first_snapshot() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = Desk::open(root.path());
+    desk.write(Envelope { snapshot: Some((5, "5".into())), ..rows(1, 8) });
+    desk.close();
+    by_hand(root.path(), "UPDATE journal SET body = x'00' WHERE sequence = 7");
+    for _ in 0..2 {
+        let start = Desk::open(root.path()).close();
+        let carried = start.carried.unwrap();
+        assert_eq!((start.epoch, carried.lost.read, carried.lost.last), (2, 6, 8));
+    }
+    let desk = Desk::open(root.path());
+    desk.write(Envelope { snapshot: Some((1, "1".into())), ..rows_of(2, 1, 1) });
+    desk.close();
+    let start = Desk::open(root.path()).close();
+    assert_eq!((start.epoch, start.carried, start.snapshot), (2, None, Some((1, "1".into()))));
+}
+
+#[test]
+fn a_new_epoch_is_begun_again_wherever_it_was_cut() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = Desk::open(root.path());
+    desk.write(Envelope { snapshot: Some((5, "5".into())), ..rows(1, 8) });
+    desk.close();
+    fs::copy(root.path().join("andon.db"), root.path().join("whole")).unwrap();
+    by_hand(root.path(), "DELETE FROM journal WHERE sequence = 8; DELETE FROM journal WHERE sequence = 6");
+    drop(Journal::open(&settings(root.path())).unwrap());
+    let path = |name: &str| root.path().join(name);
+    // Killed before the last rename.
+    fs::rename(path("andon.db"), path("andon.db.next")).unwrap();
+    let start = Desk::open(root.path()).close();
+    assert_eq!((start.epoch, start.carried.map(|carried| carried.lost.read)), (2, Some(5)));
+    // Killed while the next one was made: nothing was renamed yet.
+    fs::write(path("andon.db.next"), "half").unwrap();
+    let start = Desk::open(root.path()).close();
+    assert_eq!(start.epoch, 2);
+    assert!(path("andon.db.before-epoch-2").exists());
+}
+
+#[test]
+fn a_consumer_ahead_of_the_journal_ends_the_epoch_at_the_next_start() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = Desk::open(root.path());
+    desk.write(rows(1, 4));
+    desk.pen.ahead(6);
+    desk.close();
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, lost.why, lost.read), (7, Why::Ahead, 4));
+}
+
+#[test]
+fn a_database_that_turns_out_damaged_under_way_is_left_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = Desk::open(root.path());
+    desk.write(rows(1, 400));
+    desk.close();
+    let path = root.path().join("andon.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let desk = Desk::open(root.path());
+    // Every page but the first, which is looked at when it is opened.
+    bytes[4096..].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let answered = andon::io::journal::Answered {
+        received: andon::event::Stamp::from_ms(0),
+        topic: "t".into(),
+        sender: None,
+        command_id: None,
+        body: Vec::new(),
+        is_decided: false,
+        result: "refused",
+        reply: "{}".into(),
+    };
+    desk.write(Envelope { command: Some(andon::io::journal::Command::Answered(Box::new(answered))), ..rows(401, 402) });
+    let (_, ended) = desk.start_of_close();
+    assert!(matches!(ended, Err(Error::Corrupt { .. })), "{ended:?}");
+    let (start, lost) = reopened(root.path());
+    assert_eq!((start.epoch, lost.why), (2, Why::Damaged));
 }
 
 #[test]
@@ -276,22 +431,20 @@ fn a_broken_chain_is_found_where_it_breaks() {
         ("UPDATE journal SET chain = zeroblob(32) WHERE sequence = 12", Some(12)),
         ("DELETE FROM journal WHERE sequence = 17", Some(17)),
         ("DELETE FROM journal WHERE sequence = 11", Some(11)),
-        ("DELETE FROM journal WHERE sequence >= 10", Some(10)),
-        ("UPDATE snapshot SET sequence = 30", Some(30)),
+        ("DELETE FROM journal WHERE sequence >= 10", Some(11)),
+        ("UPDATE snapshot SET sequence = 30", Some(31)),
         // Before the snapshot: an auditor's question, not the start's.
         ("UPDATE journal SET body = x'00' WHERE sequence = 5", None),
     ];
     for (sql, wanted) in cases {
         let root = tempfile::tempdir().unwrap();
         let desk = Desk::open(root.path());
-        desk.write(Envelope { snapshot: Some((10, "ten".into())), ..rows(1, 10) });
+        desk.write(Envelope { snapshot: Some((10, "10".into())), ..rows(1, 10) });
         desk.write(rows(11, 20));
         desk.close();
         by_hand(root.path(), sql);
-        let found = match Journal::open(&settings(root.path())) {
-            Err(Error::Broken { sequence }) => Some(sequence),
-            other => other.map(|_| None).unwrap(),
-        };
+        let start = Desk::open(root.path()).close();
+        let found = start.carried.map(|carried| carried.lost.read + 1);
         assert_eq!(found, wanted, "{sql}");
     }
 }
@@ -625,7 +778,7 @@ fn a_reader_who_may_not_write_reads_all_the_same() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
     }
     succeeds(&mut as_a_guest("reads_as_a_guest", &data_dir));
-    assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 2, "the lock and the database, nothing else");
+    assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 3, "the lock, the superblock and the database, nothing else");
 
     fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o755)).unwrap();
     let desk = Desk::open(&data_dir);

@@ -33,6 +33,9 @@ pub struct Event {
     pub from: Option<Stamp>,
     /// Its end.
     pub to: Option<Stamp>,
+    /// The range of events that it is about: the first and the last sequence, of the epoch that `text` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequences: Option<(u64, u64)>,
     /// The wall clock was stepped, or is to be trusted from here on, or no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Era>,

@@ -168,6 +168,9 @@ impl Gateway {
         let mut envelope = Envelope::default();
         for word in words {
             info!(code = word.code(), "{word}");
+            if let Word::Ahead { says: (epoch, _), .. } = word {
+                self.pen.ahead(*epoch);
+            }
             self.notice(None, word.code(), word.severity(), word.to_string(), now, &mut envelope);
         }
         envelope.receipts = self.custody.take_to_write();

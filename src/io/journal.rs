@@ -9,11 +9,16 @@ mod lock;
 mod marks;
 mod reader;
 pub mod receipts;
+mod salvage;
 mod schema;
+mod superblock;
 mod writer;
 
 use crate::{
-    custody::chain::{self, Link},
+    custody::{
+        chain::{self, Link},
+        epoch::{self, Found, Life, Why},
+    },
     event::{Stamp, shift::Kind},
 };
 use rusqlite::Connection;
@@ -24,11 +29,13 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use superblock::Superblock;
 use uuid::Uuid;
 
 pub use history::History;
 pub use marks::{Kept, Marks};
 pub use reader::Reader;
+pub use salvage::{Carried, Lost};
 pub use writer::{CURSOR, Ending, Health, Pen, Trouble, UNWRITTEN};
 
 /// One event as it is kept and told.
@@ -90,6 +97,10 @@ pub struct Start {
     pub link: Link,
     /// The database was made just now.
     pub fresh: bool,
+    /// What the epoch before has left, until the first snapshot of this one.
+    pub carried: Option<Carried>,
+    /// The last number of a downtime by machine, as it is known beside the database.
+    pub numbers: BTreeMap<String, u64>,
 }
 
 /// What belongs together: written in one transaction, released after it. `P` is what may be told only then.
@@ -101,6 +112,8 @@ pub struct Envelope<P> {
     pub marks: Option<String>,
     /// The sequence up to which it holds (at most the last of `rows`), and itself.
     pub snapshot: Option<(u64, String)>,
+    /// The last number of a downtime by machine, to be known also without the database.
+    pub numbers: Option<BTreeMap<String, u64>>,
     /// Replaces those before.
     pub rules: Option<String>,
     /// What follows from `rows` for days that are over.
@@ -149,6 +162,7 @@ impl<P> Default for Envelope<P> {
             rows: Vec::new(),
             marks: None,
             snapshot: None,
+            numbers: None,
             rules: None,
             history: History::default(),
             command: None,
@@ -175,6 +189,7 @@ pub struct Journal {
     path: PathBuf,
     // Declared before the lock, so that it is closed before the folder is free.
     db: Connection,
+    superblock: Superblock,
     lock: lock::Lock,
     last: Place,
     cursor: u64,
@@ -189,25 +204,99 @@ struct Place {
 
 impl Journal {
     /// Locks the folder, makes or migrates the database and reads what was kept. The time that this takes grows with
-    /// the tail, not with the journal.
+    /// the tail, not with the journal. A database that is gone, damaged or older than the folder is kept under another name,
+    /// and a new epoch begins with what it still tells.
     pub fn open(settings: &Settings) -> Result<(Journal, Start), Error> {
         let data_dir = &settings.data_dir;
         make_folder(data_dir)?;
         let lock = lock::Lock::take(data_dir)?;
+        let (mut superblock, remembered) = Superblock::open(data_dir)?;
+        salvage::finish(data_dir)?;
         let path = data_dir.join(schema::FILE);
-        let mut db = schema::connect(&path, schema::Absent::Make)?;
-        let fresh = schema::migrate(&mut db, &path)?;
-        history::migrate(&mut db, &path)?;
-        receipts::prepare(&db, &path)?;
-        let (start, last) = found(&db, fresh).map_err(|error| Error::database(&path, "read", error))??;
+        let why = match (&remembered, path.exists()) {
+            (Some(_), false) => Some(Why::Deleted),
+            _ => None,
+        };
+        let looked = match why {
+            Some(why) => Err(why),
+            None => look(&path, remembered.as_ref())?,
+        };
+        let mut opened = match looked {
+            Ok(opened) => opened,
+            Err(why) => {
+                salvage::begin(data_dir, remembered.as_ref(), why)?;
+                Opened::of(&path)?
+            }
+        };
+        let life = opened
+            .start_anew(remembered.unwrap_or_default())
+            .map_err(|error| Error::database(&path, "written", error))?;
+        opened.start.numbers.clone_from(&life.numbers);
+        superblock.write(life)?;
+        let Opened { db, start, last, .. } = opened;
         tracing::info!(
             path = %path.display(),
+            epoch = start.epoch,
             last_sequence = start.last_sequence,
             tail = start.tail.len(),
-            fresh,
+            fresh = start.fresh,
             "journal opened"
         );
-        Ok((Journal { path, db, lock, last, cursor: start.cursor }, start))
+        Ok((Journal { path, db, superblock, lock, last, cursor: start.cursor }, start))
+    }
+}
+
+/// A database that can be read.
+struct Opened {
+    db: Connection,
+    start: Start,
+    last: Place,
+    found: Found,
+}
+
+impl Opened {
+    fn of(path: &Path) -> Result<Opened, Error> {
+        let mut db = schema::connect(path, schema::Absent::Make)?;
+        let fresh = schema::migrate(&mut db, path)?;
+        history::migrate(&mut db, path)?;
+        receipts::prepare(&db, path)?;
+        salvage::prepare(&db, path)?;
+        let fault = |error| Error::database(path, "read", error);
+        let (start, last) = found(&db, fresh).map_err(fault)??;
+        let found = salvage::found(&db).map_err(fault)?;
+        Ok(Opened { db, start, last, found })
+    }
+
+    /// First the database, then what stands beside it: killed in between, it is the database that knows more.
+    fn start_anew(&self, before: Life) -> rusqlite::Result<Life> {
+        let starts = self.found.starts.max(before.starts) + 1;
+        salvage::put_starts(&self.db, starts)?;
+        Ok(Life {
+            instance: self.start.instance,
+            epoch: self.start.epoch,
+            starts,
+            reserved: self.start.last_sequence + epoch::RESERVED,
+            numbers: before.numbers,
+            condemned: None,
+            seen: before.seen,
+        })
+    }
+}
+
+/// `Err`: why this database may not go on.
+fn look(path: &Path, remembered: Option<&Life>) -> Result<Result<Opened, Why>, Error> {
+    match Opened::of(path) {
+        // Nothing was in it, though something was told.
+        Ok(opened) if opened.start.fresh && remembered.is_some() => Ok(Err(Why::Deleted)),
+        Ok(opened) => Ok(match epoch::ended(remembered, &opened.found) {
+            Some(why) => Err(why),
+            None => Ok(opened),
+        }),
+        Err(error @ (Error::Corrupt { .. } | Error::Broken { .. })) => {
+            tracing::error!(error = crate::io::in_words(&error), "the journal cannot go on");
+            Ok(Err(Why::Damaged))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -277,6 +366,8 @@ fn found(db: &Connection, fresh: bool) -> rusqlite::Result<Result<(Start, Place)
         first_available: receipts::first_sequence(db)?.unwrap_or(last.sequence + 1),
         link: last.link,
         fresh,
+        carried: salvage::carried(db)?,
+        numbers: BTreeMap::new(),
     };
     Ok(Ok((start, last)))
 }
@@ -329,8 +420,7 @@ pub enum Error {
         known: usize,
     },
     /// SQLite found pages that make no sense.
-    #[error("{} is damaged; keep a copy, then restore the data folder from a backup or move it away to begin anew",
-        path.display())]
+    #[error("{} is damaged", path.display())]
     Corrupt {
         /// The database.
         path: PathBuf,
@@ -346,10 +436,7 @@ pub enum Error {
         source: Cause,
     },
     /// A row is missing, or is not the one that was written.
-    #[error(
-        "the journal's chain is broken at sequence {sequence}: a row was lost or changed; \
-        keep a copy, then restore the data folder from a backup or move it away to begin anew"
-    )]
+    #[error("the journal's chain is broken at sequence {sequence}: a row was lost or changed")]
     Broken {
         /// The first sequence that does not follow from those before.
         sequence: u64,

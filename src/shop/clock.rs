@@ -43,6 +43,7 @@ pub fn set(desk: &mut Desk<'_>, step_ms: i64, is_synced: bool) {
         text: words.join("; "),
         from: is_step.then_some(before),
         to: is_step.then_some(after),
+        sequences: None,
         clock: Some(era),
     }));
 }

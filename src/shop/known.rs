@@ -8,7 +8,9 @@ use super::{
 use crate::{
     books::Book,
     event::{
-        Event, Stamp, Told, Wall, notice,
+        Event, Stamp, Told, Wall,
+        id::{Role, mint},
+        notice,
         order::{self, Job, Order},
         part::{self, Counts, Raw},
         shift,
@@ -178,6 +180,40 @@ impl Known {
         }
         if let Some(machine) = self.machines.get_mut(id) {
             machine.apply(told, &self.wall, self.feeds.get_mut(id));
+        }
+    }
+
+    /// Goes on in a new epoch, in which nothing was told yet. `numbers`: the last number of a downtime by machine.
+    pub fn begin(&mut self, epoch: u32, numbers: BTreeMap<String, u64>) {
+        (self.epoch, self.next_sequence) = (epoch, 1);
+        self.topics.clear();
+        for (id, number) in numbers {
+            self.machines.entry(id).or_default().last_number = number;
+        }
+        for told in self.machines.values_mut().filter_map(|machine| machine.told.as_mut()) {
+            told.sequence = 0;
+        }
+    }
+
+    /// An event with its place behind the last one; `topic`: its key.
+    pub fn place(
+        &self,
+        gateway: &str,
+        topic: String,
+        event: Event,
+        recorded: Stamp,
+        command_id: Option<String>,
+    ) -> Told {
+        let (epoch, sequence) = (self.epoch, self.next_sequence);
+        Told {
+            sequence,
+            epoch,
+            topic_sequence: self.topics.get(&topic).map_or(1, |last| last + 1),
+            id: mint(gateway, epoch, sequence, Role::Event, event.shown(&self.wall)),
+            topic,
+            recorded,
+            command_id,
+            event,
         }
     }
 

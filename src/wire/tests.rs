@@ -218,6 +218,7 @@ fn production() -> Event {
 
 fn notice(machine: Option<&str>) -> Event {
     Event::Notice(notice::Event {
+        sequences: None,
         clock: None,
         at: at(STOPS),
         machine: machine.map(str::to_owned),

@@ -164,6 +164,13 @@ pub(super) fn snapshot(db: &Connection) -> rusqlite::Result<Option<(u64, String)
     db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
+/// All, the latest first; one that cannot be read ends them.
+pub(super) fn snapshots(db: &Connection) -> rusqlite::Result<Vec<(u64, String)>> {
+    let mut select = db.prepare("SELECT sequence, body FROM snapshot ORDER BY sequence DESC")?;
+    let found = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.map_while(Result::ok).collect())
+}
+
 /// Of the latest; 0 without one.
 pub(super) fn snapshot_sequence(db: &Connection) -> rusqlite::Result<u64> {
     let last: Option<u64> = db.query_one("SELECT max(sequence) FROM snapshot", [], |row| row.get(0))?;
@@ -298,6 +305,12 @@ pub(super) fn put_marks(db: &Connection, body: &str) -> rusqlite::Result<()> {
 pub(super) fn put_rules(db: &Connection, rules: &str) -> rusqlite::Result<()> {
     db.execute("UPDATE meta SET rules = ?1", [rules])?;
     Ok(())
+}
+
+/// Whose journal it is, and which epoch.
+pub(super) fn put_life(db: &Connection, instance: Option<Uuid>, epoch: u32) -> rusqlite::Result<()> {
+    let instance = instance.map(Uuid::into_bytes);
+    db.execute("UPDATE meta SET instance = coalesce(?1, instance), epoch = ?2", (instance, epoch)).map(drop)
 }
 
 pub(super) fn put_cursor(db: &Connection, sequence: u64) -> rusqlite::Result<()> {

@@ -1,7 +1,16 @@
 //! Envelopes in, the same after their commit out: one thread, one connection, one transaction for all that waits.
 
-use super::{Command, Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, receipts, schema};
-use crate::{custody::chain, io::in_words};
+use super::{
+    Command, Committed, Envelope, Error, History, Journal, Place, history, lock::Lock, receipts, salvage, schema,
+    superblock::Superblock,
+};
+use crate::{
+    custody::{
+        chain,
+        epoch::{Life, RESERVED, Why},
+    },
+    io::in_words,
+};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     fs, io,
@@ -9,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -55,6 +64,8 @@ pub struct Pen<P> {
 struct Desk {
     unwritten: AtomicUsize,
     cursor: AtomicU64,
+    /// The highest epoch that a consumer holds and this journal does not; 0: none.
+    ahead: AtomicU32,
 }
 
 impl<P> Pen<P> {
@@ -74,6 +85,12 @@ impl<P> Pen<P> {
     /// The broker has acknowledged all up to there. Written with the next commit, at least every [`CURSOR`] and at close.
     pub fn cursor(&self, sequence: u64) {
         self.desk.cursor.store(sequence, Relaxed);
+    }
+
+    /// A consumer holds what was told in this epoch, or a later one, and is not in the journal: the next start begins a new
+    /// epoch above it.
+    pub fn ahead(&self, epoch: u32) {
+        self.desk.ahead.fetch_max(epoch, Relaxed);
     }
 
     /// Events that wait for the disk.
@@ -98,13 +115,18 @@ fn size<P>(envelope: &Envelope<P>) -> usize {
 impl Journal {
     /// Starts the thread; it ends when the [`Pen`] is closed or when nothing may be written any more.
     pub fn start<P: Send + 'static>(self, committed: UnboundedSender<Committed<P>>) -> Result<(Pen<P>, Ending), Error> {
-        let desk = Arc::new(Desk { unwritten: AtomicUsize::new(0), cursor: AtomicU64::new(self.cursor) });
+        let desk = Arc::new(Desk {
+            unwritten: AtomicUsize::new(0),
+            cursor: AtomicU64::new(self.cursor),
+            ahead: AtomicU32::new(0),
+        });
         let (queue, waiting) = mpsc::channel();
         let (health, trouble) = watch::channel(None);
         let writer = Writer {
             identity: identity(&self.path),
             path: self.path,
             db: Some(self.db),
+            superblock: self.superblock,
             _lock: self.lock,
             last: self.last,
             next: self.last.sequence + 1,
@@ -129,6 +151,7 @@ struct Writer<P> {
     /// None after a failure: SQLite may believe pages to be clean which the disk does not have, so the next try
     /// begins with a new connection.
     db: Option<Connection>,
+    superblock: Superblock,
     // After the connection, so that it is closed before the folder is free.
     _lock: Lock,
     /// The last row known to be committed.
@@ -162,6 +185,11 @@ impl<P> Writer<P> {
             match written {
                 Ok(()) => self.release(),
                 Err(error @ Error::OutOfOrder { .. }) => return Err(error),
+                // What is wrong in it would only grow. The next start goes on with what can be read.
+                Err(error @ Error::Corrupt { .. }) => {
+                    self.condemn(Why::Damaged, 0);
+                    return Err(error);
+                }
                 Err(error) if open => self.wait(&error),
                 // What is lost now was never told, and the counters of the PLCs still have it.
                 Err(error) => return Err(error),
@@ -169,6 +197,10 @@ impl<P> Writer<P> {
             if !open {
                 break;
             }
+        }
+        match self.desk.ahead.load(Relaxed) {
+            0 => {}
+            seen => self.condemn(Why::Ahead, seen),
         }
         // A reader in the way costs nothing but a WAL file that stays.
         if let Some(Err(error)) = self.db.as_ref().map(schema::checkpoint) {
@@ -235,11 +267,41 @@ impl<P> Writer<P> {
             Some(_) => return Err(Error::Gone { path: self.path.clone() }),
             None => self.reopen()?,
         };
+        self.reserve()?;
         let cursor = self.desk.cursor.load(Relaxed);
         self.last = self.put(&mut db, cursor).map_err(|error| Error::database(&self.path, "written", error))?;
         self.db = Some(db);
         self.cursor = cursor;
+        self.note_numbers();
         Ok(())
+    }
+
+    /// Before a sequence is used, it is known beside the database that it may be.
+    fn reserve(&mut self) -> Result<(), Error> {
+        let last = self.next - 1;
+        if last <= self.superblock.life().reserved {
+            return Ok(());
+        }
+        self.superblock.write(Life { reserved: last + RESERVED, ..self.superblock.life().clone() })
+    }
+
+    /// The database has them too: a failure costs nothing as long as that is there.
+    fn note_numbers(&mut self) {
+        let Some(numbers) = self.batch.iter_mut().rev().find_map(|envelope| envelope.numbers.take()) else { return };
+        if numbers == self.superblock.life().numbers {
+            return;
+        }
+        if let Err(error) = self.superblock.write(Life { numbers, ..self.superblock.life().clone() }) {
+            tracing::warn!(error = in_words(&error), "the superblock could not be written");
+        }
+    }
+
+    fn condemn(&mut self, why: Why, seen: u32) {
+        let life = self.superblock.life().clone();
+        let life = Life { condemned: Some(why), seen: life.seen.max(seen), ..life };
+        if let Err(error) = self.superblock.write(life) {
+            tracing::error!(error = in_words(&error), "the superblock could not be written");
+        }
     }
 
     /// A failed commit may be on the disk all the same. What the WAL holds is brought into the database first, with
@@ -273,6 +335,7 @@ impl<P> Writer<P> {
             }
             if let Some((sequence, snapshot)) = &envelope.snapshot {
                 schema::put_snapshot(&transaction, *sequence, snapshot)?;
+                salvage::let_go(&transaction)?;
             }
             if let Some(rules) = &envelope.rules {
                 schema::put_rules(&transaction, rules)?;

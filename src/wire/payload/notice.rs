@@ -40,7 +40,7 @@ pub fn data<'a>(about: About<'a>, notice: &'a Event) -> Data<'a> {
         text: &notice.text,
         from: notice.from.map(Time),
         to: notice.to.map(Time),
-        sequence_from: None,
-        sequence_to: None,
+        sequence_from: notice.sequences.map(|(from, _)| from),
+        sequence_to: notice.sequences.map(|(_, to)| to),
     }
 }
