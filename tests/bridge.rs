@@ -97,6 +97,9 @@ struct Tracker {
 /// `hanna:secret`
 const TECHNICIAN: &str = "aGFubmE6c2VjcmV0";
 
+/// `andon:secret`
+const BRIDGE: &str = "YW5kb246c2VjcmV0";
+
 impl Tracker {
     fn start() -> Tracker {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
@@ -140,7 +143,9 @@ impl Tracker {
         command.args(if rustix::process::getuid().is_root() { &["-u", "root"][..] } else { &[] });
         command.arg(format!("plant={}", self.home().display())).stdin(Stdio::null());
         self.server = Some(Daemon::spawn(command));
-        eventually("Roundup answers", || self.try_call("GET", "workstatus", None, None).is_some_and(|it| it.0 == 200));
+        eventually("Roundup answers", || {
+            self.call_as(TECHNICIAN, "GET", "workstatus", None, None).is_some_and(|it| it.0 == 200)
+        });
     }
 
     /// `kill -9`
@@ -150,17 +155,24 @@ impl Tracker {
 
     /// Roundup's REST API, as the technician.
     fn call(&self, method: &str, path: &str, body: Option<&Value>, etag: Option<&str>) -> (u16, Value) {
-        self.try_call(method, path, body, etag).expect("Roundup answers")
+        self.call_as(TECHNICIAN, method, path, body, etag).expect("Roundup answers")
     }
 
-    fn try_call(&self, method: &str, path: &str, body: Option<&Value>, etag: Option<&str>) -> Option<(u16, Value)> {
+    fn call_as(
+        &self,
+        who: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        etag: Option<&str>,
+    ) -> Option<(u16, Value)> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let port = self.port;
         let etag = etag.map(|etag| format!("If-Match: {etag}\r\n")).unwrap_or_default();
         let request = format!(
             "{method} /plant/rest/data/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-             Authorization: Basic {TECHNICIAN}\r\nX-Requested-With: test\r\nOrigin: http://127.0.0.1:{port}\r\n\
+             Authorization: Basic {who}\r\nX-Requested-With: test\r\nOrigin: http://127.0.0.1:{port}\r\n\
              Referer: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{etag}\r\n{body}",
             self.url(),
             body.len()
@@ -338,6 +350,10 @@ fn a_request_is_a_ticket_as_it_stands_and_the_repair_comes_back_onto_the_same_do
     let etag = ticket["@etag"].as_str().unwrap();
     let edited = plant.tracker.call("PATCH", "workorder/1", Some(&json!({ "title": "a jam" })), Some(etag));
     assert_eq!(edited.0, 403, "{}", edited.1);
+    // And Roundup itself takes no second one for a request.
+    let second = json!({ "request_id": request, "title": "the same", "status": "new" });
+    let again = plant.tracker.call_as(BRIDGE, "POST", "workorder", Some(&second), None).unwrap();
+    assert_eq!(again.0, 409, "{}", again.1);
 
     // What nobody has taken on is not told of. Then somebody does.
     assert_eq!(plant.told("work-order"), BTreeMap::new());

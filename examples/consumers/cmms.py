@@ -7,7 +7,8 @@
     ./cmms.py --db cmms.db --close WO-1 --cause "worn seal" --mechanism wear --remedy "seal replaced"
 
 The gateway's configuration names it:  [[consumer]] id = "cmms", kinds = ["work-request"], may = ["work-order"]
-The numbers in the comments are those of docs/consumers.md. A real CMMS keeps its own orders: put its calls into book().
+The numbers in the comments are those of docs/consumers.md. A real CMMS keeps its own orders: bridge_roundup.py,
+which needs this file beside it, is for one.
 """
 import argparse
 import json
