@@ -132,10 +132,11 @@ fn last_week_is_corrected(begin: Stamp) {
         "actual_start": at(old.from.plus(MINUTE_MS)), "actual_finish": at(old.from.plus(6 * MINUTE_MS)), "cause": "wear",
     });
     publish(&broker, &format!("{MACHINE}/command/work-order"), repaired.to_string().as_bytes(), &[]);
-    let repaired = answer(&ear, "repaired");
-    assert_eq!(repaired["result"], "accepted", "{repaired}");
+    let answered = answer(&ear, "repaired");
+    assert_eq!(answered["result"], "accepted", "{answered}");
     let borne = ear.until_event("downtime.amended", |event| event["correlationid"] == "repaired");
-    let link = json!({ "request_id": null, "work_order": "WO-7", "status": "closed", "cause": "wear", "remedy": null });
+    let link = json!({ "request_id": null, "work_order": "WO-7", "status": "closed", "cause": "wear", "remedy": null,
+        "actual_start": repaired["actual_start"], "actual_finish": repaired["actual_finish"] });
     assert_eq!(borne["data"]["work"], json!([link]));
     assert_eq!(borne["data"]["duration_ms"], old.duration_ms);
     let restated = ear.until_event("shift.stated", |event| is_there(event, "repaired"));

@@ -233,7 +233,8 @@ fn a_cmms_takes_a_request_as_it_is_and_its_work_order_comes_back_onto_the_same_d
     let stop = &amended["data"];
     assert_eq!((&stop["started_at"], &stop["ended_at"]), (&closed["data"]["started_at"], &closed["data"]["ended_at"]));
     assert_eq!(stop["duration_ms"], closed["data"]["duration_ms"]);
-    let link = json!({ "request_id": request, "work_order": "WO-2291", "status": "completed", "cause": "worn belt", "remedy": "belt replaced" });
+    let link = json!({ "request_id": request, "work_order": "WO-2291", "status": "completed", "cause": "worn belt", "remedy": "belt replaced",
+        "actual_start": start, "actual_finish": finish });
     assert_eq!(stop["work"], json!([link]));
     let told = shop.ear.until_event("work-order.updated", |event| event["data"]["status"] == "completed");
     let told = &told["data"];

@@ -7,7 +7,8 @@
     ./cmms.py --db cmms.db --close WO-1 --cause "worn seal" --mechanism wear --remedy "seal replaced"
 
 The gateway's configuration names it:  [[consumer]] id = "cmms", kinds = ["work-request"], may = ["work-order"]
-The numbers in the comments are those of docs/consumers.md. A real CMMS keeps its own orders: put its calls into book().
+The numbers in the comments are those of docs/consumers.md. A real CMMS keeps its own orders: bridge_roundup.py,
+which needs this file beside it, is for one.
 """
 import argparse
 import json
@@ -25,25 +26,28 @@ REPLAY_S = 30       # a replay of which nothing was heard for so long is asked f
 HEARTBEAT_S = 60    # a receipt at least so often
 REPEAT_S = 10       # a command is sent again, the same, until it is answered
 
-TABLES = """
+CUSTODY = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
 CREATE TABLE IF NOT EXISTS event (source TEXT, id TEXT, epoch INT, topic TEXT, n INT, body TEXT, PRIMARY KEY (source, id));
 CREATE UNIQUE INDEX IF NOT EXISTS place ON event (epoch, topic, n);
 CREATE TABLE IF NOT EXISTS tail (epoch INT, topic TEXT, n INT, PRIMARY KEY (epoch, topic));
 CREATE TABLE IF NOT EXISTS missing (epoch INT, topic TEXT, first INT, last INT, why TEXT);
+CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, topic TEXT, body TEXT, answer TEXT);
+"""
+ORDERS = """
 CREATE TABLE IF NOT EXISTS work_order (
     number INTEGER PRIMARY KEY AUTOINCREMENT, request TEXT UNIQUE, machine TEXT, line TEXT, asset TEXT,
     revision INT, title TEXT, description TEXT, priority INT, withdrawn INT, status TEXT, told INT, details TEXT);
-CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, topic TEXT, body TEXT, answer TEXT);
 """
 
 
 class Store:
     """What must survive a crash of this program. Everything of one event is one transaction."""
+    tables = CUSTODY + ORDERS
 
     def __init__(self, path):
         self.db = sqlite3.connect(path)
-        self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + TABLES)
+        self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + self.tables)
         with self.db:  # made with the store: a restart is the same instance, a second copy of this program is not
             self.db.execute("INSERT OR IGNORE INTO meta VALUES ('instance', ?)", (str(uuid.uuid4()),))
 
@@ -144,8 +148,8 @@ def key_of(event):
 
 
 class Consumer:
-    def __init__(self, args):
-        self.args, self.store = args, Store(args.db)
+    def __init__(self, args, store):
+        self.args, self.store = args, store
         self.own = f"{args.root}/_gateway/{args.gateway}"
         self.digest, self.check_at, self.receipt_at = None, None, 0
         self.replay, self.told_at = None, 0      # (command_id, when to give it up)
@@ -269,8 +273,8 @@ def say(text):
     print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(what):
+    parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--db", required=True, help="SQLite file, made if it is not there")
     parser.add_argument("--broker", default="127.0.0.1:1883", metavar="HOST:PORT")
     parser.add_argument("--root", help="[mqtt] prefix and [gateway] path, as in andon/v1/acme/leipzig/hall-3")
@@ -278,6 +282,11 @@ def main():
     parser.add_argument("--consumer", default="cmms", help="[[consumer]] id, and the client id")
     parser.add_argument("--username")
     parser.add_argument("--password-file")
+    return parser
+
+
+def main():
+    parser = options(__doc__.splitlines()[0])
     parser.add_argument("--orders", action="store_true", help="print the work orders, and end")
     parser.add_argument("--close", metavar="WO-N", help="complete a work order, and end; what runs tells the gateway")
     parser.add_argument("--technician", default="technician")
@@ -293,7 +302,7 @@ def main():
     if not (args.root and args.gateway):
         parser.error("--root and --gateway are needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Consumer(args).run()
+    Consumer(args, Store(args.db)).run()
 
 
 if __name__ == "__main__":

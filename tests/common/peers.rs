@@ -46,11 +46,21 @@ pub fn python() -> Command {
     Command::new(fetched().join("pymodbus/bin/python"))
 }
 
+/// The programs of a Python environment with the ticket system Roundup and with paho-mqtt, for the bridge between them.
+pub fn roundup() -> PathBuf {
+    fetch(&["roundup"]).join("roundup/bin")
+}
+
 /// Where the peers are that no package holds. The first test that needs them brings them there.
 fn fetched() -> PathBuf {
+    fetch(&[])
+}
+
+fn fetch(words: &[&str]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
     let fetch = sources().join("fetch");
-    let output = Command::new(&fetch).arg(&folder).stdin(Stdio::null()).output().expect("bash is installed");
+    let output =
+        Command::new(&fetch).arg(&folder).args(words).stdin(Stdio::null()).output().expect("bash is installed");
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "a peer is missing, {} failed: {why}", fetch.display());
     folder

@@ -3,6 +3,7 @@
 use super::state::Reason;
 use crate::{
     event::{
+        Stamp,
         stop::{Class, CountsIn, Downtime, Fault, Share, Stop},
         work,
     },
@@ -118,6 +119,10 @@ struct Work<'a> {
     cause: Option<&'a str>,
     /// What was done.
     remedy: Option<&'a str>,
+    /// When the work began, as the CMMS says. One order is one repair: both times stand at the first of its downtimes.
+    actual_start: Option<Time>,
+    /// When it was done, as the CMMS says.
+    actual_finish: Option<Time>,
 }
 
 /// What made this revision.
@@ -171,7 +176,7 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<
         lot: stop.lot.as_deref(),
         operator: stop.operator.as_deref().filter(|_| about.shows_persons),
         shift: &stop.shift,
-        work: stop.work.iter().map(linked).collect(),
+        work: stop.work.iter().map(|link| linked(about, link)).collect(),
         split_from: stop.split.map(|split| split.from),
         change: Change {
             by: &change.by,
@@ -182,12 +187,16 @@ pub fn data<'a>(about: About<'a>, stop: &'a Stop, change: &'a Downtime) -> Data<
     }
 }
 
-fn linked(link: &work::Link) -> Work<'_> {
+fn linked<'a>(about: About<'_>, link: &'a work::Link) -> Work<'a> {
+    let times = link.times.as_ref();
+    let time = |at: Option<Stamp>| at.map(|at| about.time(at));
     Work {
         request_id: link.request_id,
         work_order: link.work_order.as_deref(),
         status: link.status,
         cause: link.cause.as_deref(),
         remedy: link.remedy.as_deref(),
+        actual_start: time(times.and_then(|times| times.actual_start)),
+        actual_finish: time(times.and_then(|times| times.actual_finish)),
     }
 }
