@@ -8,7 +8,7 @@ mod pki;
 
 use andon::io::{
     journal::Row,
-    mqtt::{self, Backlog, Broker, Lane, Said, Settings, Will, Word, tls},
+    mqtt::{self, Backlog, Broker, Farewell, Lane, Said, Settings, Will, Word, tls},
 };
 use mosquitto::{DEADLINE, Door, Message, Mosquitto, Subscriber, eventually};
 use pki::Pki;
@@ -72,7 +72,7 @@ impl Backlog for Shelf {
 struct Gateway {
     words: mpsc::UnboundedSender<Word>,
     said: mpsc::UnboundedReceiver<Said>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Farewell>>,
     shelf: Shelf,
     task: JoinHandle<()>,
 }
@@ -81,7 +81,7 @@ impl Gateway {
     fn start(settings: Settings, shelf: Shelf) -> Gateway {
         let (words, heard) = mpsc::unbounded_channel();
         let (say, said) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let will = Will { topic: STATUS.into(), offline: b"offline".to_vec(), online: b"online".to_vec() };
         let task = tokio::spawn(mqtt::run(settings, will, 0, shelf.clone(), heard, say, stopped));
         Gateway { words, said, stop, shelf, task }
@@ -123,7 +123,7 @@ impl Gateway {
     }
 
     async fn leave(self) {
-        self.stop.send(true).unwrap();
+        self.stop.send(Some(Farewell::Offline)).unwrap();
         timeout(Duration::from_secs(2), self.task).await.expect("it leaves within two seconds").unwrap();
     }
 }
@@ -139,6 +139,7 @@ fn settings(brokers: Vec<Broker>) -> Settings {
         key_file: None,
         keep_alive: Duration::from_secs(30),
         filters: vec![],
+        is_expected: false,
     }
 }
 
