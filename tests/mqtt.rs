@@ -123,7 +123,11 @@ impl Gateway {
     }
 
     async fn leave(self) {
-        self.stop.send(Some(Farewell::Offline)).unwrap();
+        self.leave_for(Farewell::Offline).await;
+    }
+
+    async fn leave_for(self, farewell: Farewell) {
+        self.stop.send(Some(farewell)).unwrap();
         timeout(Duration::from_secs(2), self.task).await.expect("it leaves within two seconds").unwrap();
     }
 }
@@ -351,6 +355,29 @@ async fn the_broker_says_offline_when_the_gateway_vanishes() {
     let mut later = Subscriber::connect(broker.port, None, STATUS).await;
     let standing = later.next().await;
     assert_eq!((standing.text().as_str(), standing.retain), ("offline", true));
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_back_soon_leaves_without_a_word_and_keeps_its_promise() {
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let mut watcher = Subscriber::connect(broker.port, None, STATUS).await;
+    let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), Shelf::default());
+    gateway.until_connected().await;
+    gateway.commit((1..=100).map(row).collect());
+    assert_eq!(watcher.next().await.text(), "online");
+    gateway.leave_for(Farewell::BackSoon).await;
+    eventually("it takes leave", || broker.logged("Received DISCONNECT from gw") == 1);
+    // Neither we nor the broker have said a word: the next one is that of the next program.
+    let expected = Settings { is_expected: true, ..settings(vec![plain(broker.port)]) };
+    let mut gateway = Gateway::start(expected.clone(), Shelf::default());
+    gateway.until_connected().await;
+    assert_eq!(watcher.next().await.text(), "online");
+    gateway.leave_for(Farewell::BackSoon).await;
+    // One that has no time to connect, but for this.
+    let gateway = Gateway::start(expected, Shelf::default());
+    gateway.leave().await;
+    assert_eq!(watcher.next().await.text(), "offline");
+    assert_eq!(watcher.received(), []);
 }
 
 #[tokio::test]

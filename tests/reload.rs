@@ -558,6 +558,31 @@ fn a_gateway_that_moves_says_offline_where_it_was() {
 }
 
 #[test]
+fn a_next_program_that_cannot_begin_after_all_is_an_outage_that_is_said() {
+    let (_plc, broker, ear, place) = shop();
+    let installed = Installed::new(place);
+    let (real, folder) = (env!("CARGO_BIN_EXE_andon"), installed.place.folder.path().display().to_string());
+    let away = format!("mv {folder}/data {folder}/away; touch {folder}/data; exec {real} \"$@\"");
+    for (script, exit, words) in [
+        ("[ $1 = check ] && exec chmod a-x $0".to_owned(), 69, "could not be started in place: Permission denied"),
+        (format!("[ $1 = check ] && exit 0; {away}"), 74, "is not a folder"),
+    ] {
+        let mut daemon = installed.run(|_| {});
+        daemon.until_logged("broker connected");
+        eventually("online", || statuses(&ear).last().is_some_and(|status| status["status"] == "online"));
+        installed.replace_by(&script);
+        hang_up(&daemon);
+        let status = daemon.until_ended();
+        daemon.until_logged(words);
+        assert_eq!(status.code(), Some(exit), "{}", daemon.log());
+        eventually("offline", || statuses(&ear).last().unwrap()["status"] == "offline");
+        let standing = Ear::open(&broker, STATUS).until("what stands", |heard| heard.retained);
+        assert_eq!(standing.json()["status"], "offline");
+        installed.upgrade();
+    }
+}
+
+#[test]
 fn a_reload_without_a_broker_is_a_reload() {
     let plc = Plc::start();
     let place = Place::with(&config(plc.port, andon::dead_port()));

@@ -6,7 +6,7 @@ use crate::{
     event::Wall,
     gateway::{self, Error, Fit, Outcome, Reload, Settings},
     io::{
-        journal, mqtt,
+        clock, journal, mqtt,
         program::{self, Program},
         systemd::Notify,
     },
@@ -42,16 +42,46 @@ pub(super) fn run(files: &ConfigFiles, record: Option<PathBuf>, clock_speed: u32
     let address = Address::of(&plan);
     let mut settings = settings(plan, record, clock_speed);
     settings.mqtt.is_expected = program::is_in_place();
+    let mqtt = settings.mqtt.clone();
+    let status = address.status.clone();
     let runtime = runtime()?;
     let outcome = runtime.block_on(daemon(settings, &ours, address, files));
     runtime.shutdown_timeout(LINGER);
     // What waits is written before the log of the next program.
     drop(log);
-    match outcome? {
-        Outcome::Stopped => Ok(()),
-        Outcome::Again => {
+    let failure = match outcome {
+        Ok(Outcome::Stopped) => return Ok(()),
+        Ok(Outcome::Again) => {
             let (error, path) = (ours.exec(), ours.path().display());
-            Err(Failure::say(Exit::Unavailable, format!("{path} could not be started in place: {error}")))
+            Failure::say(Exit::Unavailable, format!("{path} could not be started in place: {error}"))
+        }
+        Err(failure) if !program::is_in_place() => return Err(failure),
+        Err(failure) => failure,
+    };
+    Err(take_back(&mqtt, &status, failure))
+}
+
+/// The broker was told that the gateway is back soon, and so it is not.
+fn take_back(mqtt: &mqtt::Settings, topic: &str, failure: Failure) -> Failure {
+    // Its session keeps what others ask for: it is left alone.
+    let settings = mqtt::Settings { client_id: format!("{}-leaves", mqtt.client_id), ..mqtt.clone() };
+    let offline = |body: &[u8]| {
+        let mut status: serde_json::Value = serde_json::from_slice(body).ok()?;
+        if status.get("status")? != "online" {
+            return None;
+        }
+        status["status"] = "offline".into();
+        status["at"] = clock::wall().to_string().into();
+        serde_json::to_vec(&status).ok()
+    };
+    let Ok(runtime) = runtime() else { return failure };
+    let told = runtime.block_on(Box::pin(mqtt::correct(&settings, topic, offline)));
+    runtime.shutdown_timeout(LINGER);
+    match told {
+        Ok(()) => failure,
+        Err(why) => {
+            let Failure { exit, words } = failure;
+            Failure::say(exit, format!("{words}\nthe broker may go on showing `online`: {why}"))
         }
     }
 }

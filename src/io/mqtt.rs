@@ -15,7 +15,7 @@ pub mod tls;
 use crate::io::journal::Row;
 use backlog::Journal;
 use delivery::{Delivery, STALL};
-pub use errand::errand;
+pub use errand::{correct, errand};
 pub use lane::Lane;
 use lane::Lanes;
 use outbox::Outbox;
