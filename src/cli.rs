@@ -86,7 +86,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Poll the PLCs and publish what the machines do, until SIGTERM or SIGINT.
+    /// Poll the PLCs and publish what the machines do, until SIGTERM or SIGINT; SIGHUP reloads the configuration.
     Run {
         #[command(flatten)]
         config: ConfigFiles,
@@ -230,7 +230,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Command::Run { config, record, clock_speed } => daemon::run(config.load()?, record, clock_speed)?,
+            Command::Run { config, record, clock_speed } => daemon::run(&config, record, clock_speed)?,
             Command::Check { config, format } => {
                 let done = check::check(&config.paths, environment(), format, &mut io::stdout(), &mut io::stderr());
                 return done.map(ExitCode::from).map_err(|error| Failure::new(Exit::Unavailable, &error));

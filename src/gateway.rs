@@ -10,6 +10,7 @@ pub mod history;
 mod memory;
 mod picture;
 mod record;
+mod reload;
 mod remember;
 mod replay;
 mod status;
@@ -19,7 +20,7 @@ use crate::{
     event::{GATEWAY_LINE, Stamp, Told, notice},
     io::{
         clock::{Clock, Look, WallWatch, boot_id},
-        descriptors,
+        descriptors, in_words,
         journal::{self, Committed, Envelope, History, Journal, Lost, Marks as MarksFile, Pen, Row, history::Line},
         mqtt, plc,
         systemd::Notify,
@@ -34,9 +35,11 @@ use history::{Archive, Made};
 use memory::{Kept, Memory};
 use picture::Pictures;
 use record::Recording;
+use reload::Reloading;
+pub use reload::{Checking, Fit, Outcome, Reload};
 use remember::{changed_rules, latest_anchor, latest_marks, obituary, recall, remember, rules_text, tell_again};
 use status::{PlcStatus, StatusBook};
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -130,15 +133,21 @@ pub enum Error {
     Ended(&'static str),
 }
 
-/// Runs until `stop` resolves, then ends in order within two seconds.
+/// Runs until `stop` resolves or a reload is due, then ends in order within two seconds.
 ///
 /// # Errors
 /// What keeps it from starting, or from going on.
-pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(
+    settings: Settings,
+    notify: Notify,
+    stop: impl Future<Output = ()>,
+    reload: Option<Reload>,
+) -> Result<Outcome, Error> {
     mqtt::check(&settings.mqtt)?;
     let lines = plc::lines(settings.plcs.clone());
     descriptors::allow(lines.len())?;
     let (journal, start) = Journal::open(&settings.journal)?;
+    let hold = journal.hold()?;
     let mut marks_file = MarksFile::place(&settings.journal, start.instance);
     let mut receipts_file = MarksFile::of_receipts(&settings.journal, start.instance);
     let (mut known, again) = remember(&start, &settings.rules)?;
@@ -180,7 +189,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
     let (words, words_out) = mpsc::unbounded_channel();
     let (said_in, said) = mpsc::unbounded_channel();
     let (seen_in, seen) = mpsc::channel(OBSERVATIONS);
-    let (stop_mqtt, mqtt_stops) = watch::channel(false);
+    let (stop_mqtt, mqtt_stops) = watch::channel(None);
 
     let status = StatusBook {
         instance: start.instance,
@@ -188,6 +197,7 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         clock_speed: settings.clock_speed,
         plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), PlcStatus::default())).collect(),
         trouble: None,
+        reload_refused: None,
     };
     let will = mqtt::Will {
         topic: names.status_topic(),
@@ -246,15 +256,27 @@ pub async fn run(settings: Settings, notify: Notify, stop: impl Future<Output = 
         polls: 0,
         quiet_beats: 0,
         patient_beats,
+        reloading: Reloading::new(reload),
     };
     let lost = start.carried.map(|carried| carried.lost);
     house.open(rules_text, behind, &changed, (lost, again));
     let outcome = house.live(stop, seen, committed, said, &mut tasks, &mut mqtt_task, stop_mqtt).await;
     // The journal's thread has been told; what it could not write is an error.
-    match ending.join() {
-        Ok(Ok(())) => outcome,
-        Ok(Err(error)) => Err(error.into()),
+    let written = match ending.join() {
+        Ok(written) => written.map_err(Error::from),
         Err(_) => Err(Error::Ended("the journal's thread")),
+    };
+    if matches!(outcome, Ok(Outcome::Again)) {
+        // It falls with the exec: until then nobody else gets at the data folder.
+        std::mem::forget(hold);
+    }
+    match (outcome?, written) {
+        // What is not written was never told; the next start finds it in the counters, or says why it cannot.
+        (Outcome::Again, Err(error)) => {
+            error!(why = in_words(&error), "not all was written before the restart");
+            Ok(Outcome::Again)
+        }
+        (outcome, written) => written.map(|()| outcome),
     }
 }
 
@@ -317,6 +339,7 @@ struct Gateway {
     quiet_beats: u64,
     /// So many are nothing to worry about: the most frequent PLC may be asked no more often.
     patient_beats: u64,
+    reloading: Reloading,
 }
 
 impl Gateway {
@@ -385,8 +408,8 @@ impl Gateway {
         mut said: mpsc::UnboundedReceiver<mqtt::Said>,
         tasks: &mut JoinSet<&'static str>,
         mqtt_task: &mut tokio::task::JoinHandle<()>,
-        stop_mqtt: watch::Sender<bool>,
-    ) -> Result<(), Error> {
+        stop_mqtt: watch::Sender<Option<mqtt::Farewell>>,
+    ) -> Result<Outcome, Error> {
         tokio::pin!(stop);
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -396,7 +419,7 @@ impl Gateway {
             let due = if self.held.is_some() { Stamp::MAX } else { self.shop.next_wake() };
             tokio::select! {
                 biased;
-                () = &mut stop => break Ok(()),
+                () = &mut stop => break Ok(Outcome::Stopped),
                 done = committed.recv() => match done {
                     Some(done) => self.release(done),
                     None => break Err(Error::Ended("the journal's thread")),
@@ -416,14 +439,45 @@ impl Gateway {
                 }
                 made = made(&mut self.made), if self.held.is_none() => self.keep(made),
                 found = self.door.looked() => self.decide(found),
+                step = self.reloading.step() => self.reload(step),
                 _ = beat.tick() => self.beat(),
                 () = wake.sleep_until(due) => self.turn(Input::Tick, wake.now()),
             }
+            if self.reloading.fit().is_some() {
+                break Ok(Outcome::Again);
+            }
         };
-        self.notify.stopping();
+        let farewell = match (&outcome, self.reloading.fit()) {
+            (Ok(Outcome::Again), None | Some(Fit::SamePlace)) => mqtt::Farewell::BackSoon,
+            _ => mqtt::Farewell::Offline,
+        };
+        match &outcome {
+            Ok(Outcome::Again) => {
+                info!("restarting in place");
+                self.notify.reloading();
+            }
+            _ => self.notify.stopping(),
+        }
         tasks.abort_all();
-        self.close(&mut committed, &mut said, mqtt_task, &stop_mqtt).await;
-        outcome
+        let farewell = Cell::new(farewell);
+        let closed = self.close(&mut committed, &mut said, mqtt_task, (&stop_mqtt, &farewell));
+        if !matches!(outcome, Ok(Outcome::Again)) {
+            closed.await;
+            return outcome;
+        }
+        tokio::pin!(closed);
+        tokio::select! {
+            () = &mut closed => return outcome,
+            () = &mut stop => {}
+        }
+        farewell.set(mqtt::Farewell::Offline);
+        let is_late = stop_mqtt.is_closed();
+        if stop_mqtt.borrow().is_some() {
+            stop_mqtt.send_replace(Some(mqtt::Farewell::Offline));
+        }
+        closed.await;
+        // The broker was told that we are back soon: then we are, for as long as it takes to say something else.
+        Ok(if is_late { Outcome::Again } else { Outcome::Stopped })
     }
 
     fn see(&mut self, word: plc::Word) {
@@ -675,6 +729,7 @@ impl Gateway {
         self.beats += 1;
         self.send_held();
         self.admit();
+        self.reload_if_it_waits();
         let now = self.clock.now();
         self.wall.ask();
         if self.held.is_none() {
@@ -719,8 +774,9 @@ impl Gateway {
         }
         let open = self.shop.machines().filter_map(|machine| machine.known?.book.open_stop()?.downtime).count();
         let backlog = self.shop.known().last_sequence() - self.acked.min(self.shop.known().last_sequence());
+        let refused = if self.status.reload_refused.is_some() { "; the last reload was refused" } else { "" };
         self.notify.status(&format!(
-            "{} of {} PLCs answer, {open} open downtimes, {backlog} events not yet acknowledged",
+            "{} of {} PLCs answer, {open} open downtimes, {backlog} events not yet acknowledged{refused}",
             self.status.plcs.values().filter(|plc| plc.answers == Some(true)).count(),
             self.status.plcs.len()
         ));
@@ -743,7 +799,7 @@ impl Gateway {
         committed: &mut mpsc::UnboundedReceiver<Committed<Passenger>>,
         said: &mut mpsc::UnboundedReceiver<mqtt::Said>,
         mqtt_task: &mut tokio::task::JoinHandle<()>,
-        stop_mqtt: &watch::Sender<bool>,
+        (stop_mqtt, farewell): (&watch::Sender<Option<mqtt::Farewell>>, &Cell<mqtt::Farewell>),
     ) {
         self.door.shut();
         let marks = serde_json::to_string(&self.marks()).ok();
@@ -768,7 +824,7 @@ impl Gateway {
         while let Ok(done) = committed.try_recv() {
             self.release(done);
         }
-        let _ = stop_mqtt.send(true);
+        stop_mqtt.send_replace(Some(farewell.get()));
         if !mqtt_task.is_finished() {
             let _ = mqtt_task.await;
         }

@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod journal;
 pub mod mqtt;
 pub mod plc;
+pub mod program;
 pub mod samples;
 pub mod systemd;
 

@@ -8,7 +8,7 @@ mod pki;
 
 use andon::io::{
     journal::Row,
-    mqtt::{self, Backlog, Broker, Lane, Said, Settings, Will, Word, tls},
+    mqtt::{self, Backlog, Broker, Farewell, Lane, Said, Settings, Will, Word, tls},
 };
 use mosquitto::{DEADLINE, Door, Message, Mosquitto, Subscriber, eventually};
 use pki::Pki;
@@ -72,7 +72,7 @@ impl Backlog for Shelf {
 struct Gateway {
     words: mpsc::UnboundedSender<Word>,
     said: mpsc::UnboundedReceiver<Said>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Farewell>>,
     shelf: Shelf,
     task: JoinHandle<()>,
 }
@@ -81,7 +81,7 @@ impl Gateway {
     fn start(settings: Settings, shelf: Shelf) -> Gateway {
         let (words, heard) = mpsc::unbounded_channel();
         let (say, said) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let will = Will { topic: STATUS.into(), offline: b"offline".to_vec(), online: b"online".to_vec() };
         let task = tokio::spawn(mqtt::run(settings, will, 0, shelf.clone(), heard, say, stopped));
         Gateway { words, said, stop, shelf, task }
@@ -123,7 +123,11 @@ impl Gateway {
     }
 
     async fn leave(self) {
-        self.stop.send(true).unwrap();
+        self.leave_for(Farewell::Offline).await;
+    }
+
+    async fn leave_for(self, farewell: Farewell) {
+        self.stop.send(Some(farewell)).unwrap();
         timeout(Duration::from_secs(2), self.task).await.expect("it leaves within two seconds").unwrap();
     }
 }
@@ -139,6 +143,7 @@ fn settings(brokers: Vec<Broker>) -> Settings {
         key_file: None,
         keep_alive: Duration::from_secs(30),
         filters: vec![],
+        is_expected: false,
     }
 }
 
@@ -350,6 +355,29 @@ async fn the_broker_says_offline_when_the_gateway_vanishes() {
     let mut later = Subscriber::connect(broker.port, None, STATUS).await;
     let standing = later.next().await;
     assert_eq!((standing.text().as_str(), standing.retain), ("offline", true));
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_back_soon_leaves_without_a_word_and_keeps_its_promise() {
+    let broker = Mosquitto::start(&Door::Anonymous);
+    let mut watcher = Subscriber::connect(broker.port, None, STATUS).await;
+    let mut gateway = Gateway::start(settings(vec![plain(broker.port)]), Shelf::default());
+    gateway.until_connected().await;
+    gateway.commit((1..=100).map(row).collect());
+    assert_eq!(watcher.next().await.text(), "online");
+    gateway.leave_for(Farewell::BackSoon).await;
+    eventually("it takes leave", || broker.logged("Received DISCONNECT from gw") == 1);
+    // Neither we nor the broker have said a word: the next one is that of the next program.
+    let expected = Settings { is_expected: true, ..settings(vec![plain(broker.port)]) };
+    let mut gateway = Gateway::start(expected.clone(), Shelf::default());
+    gateway.until_connected().await;
+    assert_eq!(watcher.next().await.text(), "online");
+    gateway.leave_for(Farewell::BackSoon).await;
+    // One that has no time to connect, but for this.
+    let gateway = Gateway::start(expected, Shelf::default());
+    gateway.leave().await;
+    assert_eq!(watcher.next().await.text(), "offline");
+    assert_eq!(watcher.received(), []);
 }
 
 #[tokio::test]

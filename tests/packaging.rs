@@ -39,6 +39,49 @@ fn the_unit_leaves_next_to_nothing_exposed() {
 }
 
 #[test]
+fn the_unit_lets_the_program_check_itself_and_take_its_own_place() {
+    let unit = repo("systemd/andon.service");
+    assert!(unit.contains("\nExecReload=/bin/kill -HUP $MAINPID\n"));
+    // Nothing that forbids to start the program once more, from where it stands.
+    for key in ["NoExecPaths", "ExecPaths", "InaccessiblePaths", "RootDirectory", "TasksMax", "LimitNPROC"] {
+        assert!(!unit.contains(&format!("\n{key}=")), "{key}");
+    }
+    let Some(analyze) = tool("systemd-analyze") else { return };
+    let filter = |set: &str| {
+        let (fine, said) = ran(Command::new(&analyze).args(["syscall-filter", "--no-pager", set]));
+        assert!(fine, "{said}");
+        let lines = said.lines().map(|line| line.trim().to_owned());
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect::<Vec<_>>()
+    };
+    fn all(set: &str, filter: &impl Fn(&str) -> Vec<String>) -> BTreeSet<String> {
+        let nested = |word: String| if word.starts_with('@') { all(&word, filter) } else { BTreeSet::from([word]) };
+        filter(set).into_iter().skip(1).flat_map(nested).collect()
+    }
+    let line = |sign: &str| {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter="));
+        let of = lines.filter(|sets| sets.starts_with('~') == (sign == "~")).map(|sets| sets.trim_start_matches('~'));
+        of.flat_map(|sets| sets.split(' ')).flat_map(|set| all(set, &filter)).collect::<BTreeSet<_>>()
+    };
+    let (allowed, denied) = (line(""), line("~"));
+    for call in [
+        "execve",
+        "clone",
+        "clone3",
+        "vfork",
+        "wait4",
+        "waitid",
+        "pidfd_open",
+        "kill",
+        "tgkill",
+        "rt_sigprocmask",
+        "flock",
+    ] {
+        assert!(allowed.contains(call) && !denied.contains(call), "{call} is not allowed");
+    }
+    assert!(!allowed.contains("mount"), "the sets are read as they are");
+}
+
+#[test]
 fn the_user_that_the_unit_names_is_created() {
     let Some(sysusers) = tool("systemd-sysusers") else { return };
     let root = installed();
@@ -141,8 +184,9 @@ fn installed() -> TempDir {
     };
     put("usr/lib/systemd/system/andon.service", &repo("systemd/andon.service"));
     put("usr/lib/sysusers.d/andon.conf", &repo("systemd/andon.sysusers"));
-    let program = put("usr/bin/andon", "#!/bin/sh\n");
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    for program in ["usr/bin/andon", "bin/kill"] {
+        fs::set_permissions(put(program, "#!/bin/sh\n"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     root
 }
 

@@ -73,7 +73,7 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
                 () = told => {}
             }
         };
-        let outcome = Box::pin(gateway::run(gateway_settings(&plan, &folder), Notify::from_env(), stop)).await;
+        let outcome = Box::pin(gateway::run(gateway_settings(&plan, &folder), Notify::from_env(), stop, None)).await;
         played.abort();
         outcome.map_err(|error| failure(&error))
     });

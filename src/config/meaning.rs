@@ -1021,6 +1021,7 @@ impl<'a> Reader<'a> {
             key_file: mqtt.key_file.as_ref().map(|at| at.value.clone()),
             keep_alive: duration(**keep_alive),
             filters: Vec::new(),
+            is_expected: false,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     io::plc::Counters,
     wire::{
         Names,
-        payload::picture::{Plc, Status},
+        payload::picture::{Plc, Refused, Status},
     },
 };
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(super) struct StatusBook {
     pub(super) clock_speed: u32,
     pub(super) plcs: BTreeMap<String, PlcStatus>,
     pub(super) trouble: Option<String>,
+    /// When, and what was said.
+    pub(super) reload_refused: Option<(Stamp, String)>,
 }
 
 /// A last will stands in CONNECT, and MQTT gives it 65 535 bytes; the client's id and the topic are its neighbours.
@@ -39,11 +41,12 @@ impl StatusBook {
             return whole;
         }
         let names = Names { machines: BTreeMap::new(), ..names.clone() };
-        let short = StatusBook { plcs: BTreeMap::new(), trouble: self.trouble.clone(), ..*self };
+        let short = StatusBook { plcs: BTreeMap::new(), trouble: self.trouble.clone(), reload_refused: None, ..*self };
         short.body(&names, "offline", at)
     }
 
     pub(super) fn body(&self, names: &Names, status: &'static str, at: Stamp) -> Vec<u8> {
+        let refused = self.reload_refused.as_ref();
         let status = Status {
             status,
             instance: self.instance,
@@ -55,6 +58,7 @@ impl StatusBook {
             machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
             plcs: self.plcs.iter().map(|(id, plc)| (id.as_str(), told(*plc))).collect(),
             trouble: self.trouble.clone(),
+            reload_refused: refused.map(|(at, text)| Refused { at: names.time(*at), text: text.clone() }),
         };
         serde_json::to_vec(&status).unwrap_or_default()
     }
@@ -86,6 +90,7 @@ mod tests {
             clock_speed: 1,
             plcs: BTreeMap::new(),
             trouble: None,
+            reload_refused: None,
         };
         let small = status.will(&names, Stamp::from_ms(0));
         assert_eq!(small, status.body(&names, "offline", Stamp::from_ms(0)));

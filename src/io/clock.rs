@@ -180,6 +180,11 @@ pub fn wall() -> Stamp {
     Stamp::from_ms(ms.unwrap_or(0))
 }
 
+/// The clock that service managers compare by. Microseconds.
+pub fn monotonic_us() -> u64 {
+    u64::try_from(nanos(clock_gettime(ClockId::Monotonic)) / 1000).unwrap_or_default()
+}
+
 fn is_plausible(wall: Stamp) -> bool {
     wall >= PLAUSIBLE
 }

@@ -300,7 +300,19 @@ fn look(path: &Path, remembered: Option<&Life>) -> Result<Result<Opened, Why>, E
     }
 }
 
+/// Nobody else may write to the data folder as long as it lives, even when the journal is closed.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: lock::Lock,
+}
+
 impl Journal {
+    /// Keeps the data folder beyond the journal.
+    pub fn hold(&self) -> Result<Hold, Error> {
+        let shared = self.lock.share().map_err(|source| Error::file(&self.path, source))?;
+        Ok(Hold { _lock: shared })
+    }
+
     /// The kept pages of a machine that overlap `[from, to)`, in order.
     pub fn pages(&self, machine: &str, range: (Stamp, Stamp)) -> Result<Vec<history::Page>, Error> {
         history::pages(&self.db, machine, range, false).map_err(|error| Error::database(&self.path, "read", error))

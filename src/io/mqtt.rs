@@ -15,7 +15,7 @@ pub mod tls;
 use crate::io::journal::Row;
 use backlog::Journal;
 use delivery::{Delivery, STALL};
-pub use errand::errand;
+pub use errand::{correct, errand};
 pub use lane::Lane;
 use lane::Lanes;
 use outbox::Outbox;
@@ -68,6 +68,9 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Topics that are listened to.
     pub filters: Vec<String>,
+    /// Another process left [`Farewell::BackSoon`] and this one takes its place: the broker shows `online` already, so it is not
+    /// left without a word, even if the stop comes before the first connection.
+    pub is_expected: bool,
 }
 
 /// The gateway's own topic, and what stands on it.
@@ -79,6 +82,15 @@ pub struct Will {
     pub offline: Vec<u8>,
     /// What the gateway says on every connection, until a [`Word::Status`] replaces it.
     pub online: Vec<u8>,
+}
+
+/// How the gateway leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// For good: the status says `offline`.
+    Offline,
+    /// To be back at once: the status stands, and no last will is published.
+    BackSoon,
 }
 
 /// What the gateway wants told.
@@ -228,7 +240,8 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     Credentials::read(settings).map(drop)
 }
 
-/// Delivers until `stop` turns true or its sender is gone, then says goodbye within 1.3 s.
+/// Delivers until `stop` says how to leave or its sender is gone, then says goodbye within 1.3 s. Until the goodbye is said,
+/// another word may take its place.
 ///
 /// `cursor` is the last acknowledged sequence. `words` may be unbounded: they are taken at once, whether or not a broker
 /// is there, and what does not fit here is left to the journal. To be stopped orderly, send the last words first.
@@ -239,7 +252,7 @@ pub async fn run(
     backlog: impl Backlog,
     words: mpsc::UnboundedReceiver<Word>,
     said: mpsc::UnboundedSender<Said>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Option<Farewell>>,
 ) {
     warn_of_open_password(&settings);
     let outbox = Outbox::new(cursor, will.online.clone());

@@ -61,6 +61,11 @@ impl Notify {
         self.tell("WATCHDOG=1");
     }
 
+    /// The way to [`Self::ready`] has begun anew, in the same process.
+    pub fn reloading(&mut self) {
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", super::clock::monotonic_us()));
+    }
+
     /// The stop has begun.
     pub fn stopping(&mut self) {
         self.tell("STOPPING=1");
@@ -124,6 +129,11 @@ mod tests {
         notify.stopping();
         let heard = [(); 4].map(|()| told(&listener));
         assert_eq!(heard, ["READY=1", "STATUS=2 PLCs, 3 machines READY=0", "WATCHDOG=1", "STOPPING=1"]);
+        let before = crate::io::clock::monotonic_us();
+        notify.reloading();
+        let heard = told(&listener);
+        let at: u64 = heard.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!((before..=crate::io::clock::monotonic_us()).contains(&at), "{heard}");
     }
 
     #[test]

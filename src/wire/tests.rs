@@ -7,7 +7,7 @@ use self::described::Described;
 use super::{
     envelope,
     payload::{
-        picture::{self, Live, Plc, Status},
+        picture::{self, Live, Plc, Refused, Status},
         report::Report,
         window,
     },
@@ -1016,6 +1016,7 @@ fn the_status_of_the_gateway() {
         machines: vec![names.about(Some(MACHINE))],
         plcs: BTreeMap::from([("press-plc", press)]),
         trouble: None,
+        reload_refused: Some(Refused { at: names.time(at(DECIDED)), text: "two faults".to_owned() }),
     };
     golden(
         &pictured("status", &status),
@@ -1049,7 +1050,11 @@ fn the_status_of_the_gateway() {
               "skipped": 0
             }
           },
-          "trouble": null
+          "trouble": null,
+          "reload_refused": {
+            "at": "2026-11-23T06:16:03.200Z",
+            "text": "two faults"
+          }
         }
     "#]],
     );

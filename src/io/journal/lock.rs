@@ -7,7 +7,7 @@ use rustix::{
 };
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::Path,
     thread,
     time::Duration,
@@ -22,7 +22,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// Held as long as it lives; the kernel frees it when the process dies, however it dies.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -44,7 +44,12 @@ impl Lock {
         }
         // The number is only a courtesy to the next one: a full disk must not keep us from holding the lock.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
+    }
+
+    /// The same lock once more: it is held until both are dropped, or until an exec, which closes the file.
+    pub(super) fn share(&self) -> io::Result<Lock> {
+        Ok(Lock { file: self.file.try_clone()? })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Words in, publishes on one connection after the other out, and what became of them.
 
 use super::{
-    Arrival, Backlog, Broker, Said, Settings, Ticket, Will, Word,
+    Arrival, Backlog, Broker, Farewell, Said, Settings, Ticket, Will, Word,
     backlog::Journal,
     lane::{self, Lanes},
     outbox::Outbox,
@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, pin::pin, time::Duration};
 use tokio::{
     select,
     sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tracing::{info, warn};
 
@@ -38,7 +38,7 @@ pub(super) struct Delivery<B> {
     pub(super) journal: Journal<B>,
     pub(super) words: mpsc::UnboundedReceiver<Word>,
     pub(super) said: mpsc::UnboundedSender<Said>,
-    pub(super) stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<Option<Farewell>>,
     /// No broker, since when and why.
     pub(super) silence: Option<Silence>,
     /// [`STALL`], shorter in tests.
@@ -68,13 +68,14 @@ impl<B: Backlog> Delivery<B> {
                 let (settings, will) = (self.settings.clone(), self.will.clone());
                 let opened = self.meanwhile(Session::open(&settings, &broker, Some(&will), self.is_poisoned)).await;
                 let why = match opened {
-                    None => return,
+                    None => return self.take_back().await,
                     Some(Err(why)) => why,
                     Some(Ok(session)) => {
                         self.say_connected(&broker);
+                        self.settings.is_expected = false;
                         let since = Instant::now();
                         match self.deliver(session).await {
-                            End::Stop => return,
+                            End::Stop => return self.take_back().await,
                             End::Lost(lost) => {
                                 self.is_poisoned = lost.is_poisoned;
                                 self.say_disconnected(&broker, lost.why);
@@ -90,7 +91,7 @@ impl<B: Backlog> Delivery<B> {
                 self.say_disconnected(&broker, why);
             }
             if self.meanwhile(sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0))).await.is_none() {
-                return;
+                return self.take_back().await;
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -140,22 +141,33 @@ impl<B: Backlog> Delivery<B> {
         }
     }
 
+    /// There is no connection, and it is time to stop. The process before this one left `online` behind: that is no longer so.
+    async fn take_back(&mut self) {
+        if !self.settings.is_expected || self.farewell() == Farewell::BackSoon {
+            return;
+        }
+        let by = Instant::now() + LEAVE;
+        for broker in self.settings.brokers.clone() {
+            if let Ok(Ok(session)) = timeout_at(by, Session::open(&self.settings, &broker, None, false)).await {
+                let under_way = UnderWay::from(self.outbox.cursor());
+                self.bid_farewell(session, under_way).await;
+                return;
+            }
+        }
+        warn!("stopped before a broker was reached again: it may go on showing `online`");
+    }
+
+    fn farewell(&self) -> Farewell {
+        self.stop.borrow().unwrap_or(Farewell::Offline)
+    }
+
     /// One connection, from the cursor to its end.
     async fn deliver(&mut self, mut session: Session) -> End {
         self.outbox.rewind();
         self.lanes.cut();
         self.connection += 1;
         self.is_poisoned = false;
-        let mut under_way = UnderWay {
-            flight: Flight::new(self.outbox.cursor(), WINDOW),
-            pictures: 0,
-            since: None,
-            is_too_large_said: false,
-            arrivals: 0,
-            arrived_bytes: 0,
-            is_put_off: false,
-            subscribed: 0,
-        };
+        let mut under_way = UnderWay::from(self.outbox.cursor());
         let mut leave_by = None;
         loop {
             let filled = under_way.fill(&mut self.outbox, &session, &self.will.topic);
@@ -251,8 +263,14 @@ impl<B: Backlog> Delivery<B> {
         self.say(Said::Arrived(arrival));
     }
 
-    /// Offline is said by us if it can be, else by the broker: then there is no DISCONNECT.
+    /// Offline is said by us if it can be, else by the broker: then there is no DISCONNECT. Who is back soon only disconnects.
     async fn bid_farewell(&mut self, mut session: Session, mut under_way: UnderWay) -> End {
+        if self.farewell() == Farewell::BackSoon {
+            session.close().await;
+            // Should we stop for good meanwhile, that is not what the broker was told.
+            self.settings.is_expected = true;
+            return End::Stop;
+        }
         let by = Instant::now() + FAREWELL;
         if session.publish(&self.will.topic, &self.will.offline, Manner::Status).is_err() {
             return End::Stop;
@@ -316,6 +334,19 @@ struct UnderWay {
 }
 
 impl UnderWay {
+    fn from(cursor: u64) -> UnderWay {
+        UnderWay {
+            flight: Flight::new(cursor, WINDOW),
+            pictures: 0,
+            since: None,
+            is_too_large_said: false,
+            arrivals: 0,
+            arrived_bytes: 0,
+            is_put_off: false,
+            subscribed: 0,
+        }
+    }
+
     /// As much as the bounds permit.
     fn fill(&mut self, outbox: &mut Outbox, session: &Session, status_topic: &str) -> Result<(), String> {
         if self.flight.has_room()
@@ -406,9 +437,9 @@ impl UnderWay {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut watch::Receiver<Option<Farewell>>) {
     // A sender that is gone will never say it: that is a stop too.
-    _ = stop.wait_for(|stop| *stop).await;
+    _ = stop.wait_for(Option::is_some).await;
 }
 
 #[cfg(test)]
@@ -447,7 +478,7 @@ mod tests {
         });
         let (words, heard) = mpsc::unbounded_channel();
         let (say, mut said) = mpsc::unbounded_channel();
-        let (_stop, stop) = watch::channel(false);
+        let (_stop, stop) = watch::channel(None);
         let settings = Settings {
             brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
             client_id: "gw".into(),
@@ -458,6 +489,7 @@ mod tests {
             key_file: None,
             keep_alive: Duration::from_secs(30),
             filters: vec![],
+            is_expected: false,
         };
         let delivery = Delivery {
             settings,

@@ -1,4 +1,5 @@
-//! A question in, its answer out: one short connection beside the daemon's, that leaves nothing at the broker.
+//! A question in, its answer out: one short connection beside the daemon's, that leaves nothing at the broker; or what stands
+//! there in, something else in its place out.
 
 use super::{
     Settings,
@@ -50,6 +51,46 @@ pub async fn errand(
             let seconds = ANSWER.as_secs();
             Err(format!("no answer on {answers} within {seconds} s: does the daemon run, and may it read {topic}?"))
         });
+    }
+    Err(why)
+}
+
+/// For the whole of a correction: whoever ends should end.
+const CORRECTION: Duration = Duration::from_secs(2);
+
+/// Puts another body in the place of the one that stands retained on `topic`, if `change` gives one.
+///
+/// # Errors
+/// In words: no broker, nothing there.
+pub async fn correct(
+    settings: &Settings,
+    topic: &str,
+    change: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Result<(), String> {
+    let settings = Settings { filters: vec![topic.to_owned()], ..settings.clone() };
+    let mut why = "no broker is configured".to_owned();
+    for broker in &settings.brokers {
+        let corrected = timeout(CORRECTION, async {
+            let mut session = Session::open(&settings, broker, None, true).await?;
+            loop {
+                match session.heard().await {
+                    Heard::Arrived { body, is_retained: true, .. } => match change(&body) {
+                        Some(body) => session.publish(topic, &body, Manner::Status)?,
+                        None => break,
+                    },
+                    Heard::Acked(_) => break,
+                    Heard::Lost(lost) => return Err(lost.why),
+                    Heard::Arrived { .. } | Heard::Connected | Heard::Sent(_) | Heard::Subscribed { .. } => {}
+                }
+            }
+            session.close().await;
+            Ok(())
+        });
+        match corrected.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => why = format!("{broker}: {error}"),
+            Err(_) => why = format!("{broker}: nothing stands on {topic}"),
+        }
     }
     Err(why)
 }

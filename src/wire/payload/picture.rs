@@ -151,6 +151,18 @@ pub struct Status<'a> {
     pub plcs: std::collections::BTreeMap<&'a str, Plc>,
     /// What is wrong with the journal; `null` while all is well.
     pub trouble: Option<String>,
+    /// Why the last reload was refused; `null` once one passed.
+    pub reload_refused: Option<Refused>,
+}
+
+/// A reload that was refused: the configuration that was in force before goes on.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RefusedReload")]
+pub struct Refused {
+    /// When it was refused.
+    pub at: Time,
+    /// What `andon check` said, or why it said nothing; its beginning, if it is long.
+    pub text: String,
 }
 
 /// A PLC in `G/status`; what is counted is counted from the start of the process.
