@@ -4,16 +4,18 @@
 
 #[path = "common/andon.rs"]
 mod andon;
+#[path = "common/faketime.rs"]
+mod faketime;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 
 use andon::{Daemon, Ear, Heard, Place, Plc, gapless};
+use faketime::fake;
 use mosquitto::{Door, Mosquitto, eventually};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -82,12 +84,7 @@ impl Shop {
 
     fn run(&self) -> Daemon {
         let mut command = self.place.command(&["run", "-c", "andon.toml"]);
-        command
-            .env("LD_PRELOAD", faketime())
-            .env("FAKETIME_TIMESTAMP_FILE", self.place.path("clock"))
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("NO_FAKE_STAT", "1");
+        fake(&mut command, ("FAKETIME_TIMESTAMP_FILE", self.place.path("clock").as_os_str()));
         let daemon = Daemon::spawn(command);
         daemon.until_logged("gateway started");
         daemon
@@ -149,13 +146,6 @@ impl Shop {
         let heard = self.ear.heard();
         heard.iter().rev().find(|heard| heard.topic.ends_with("/status")).map_or(Value::Null, Heard::json)
     }
-}
-
-/// Wherever Debian keeps it.
-fn faketime() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let mut found = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());
-    found.next().expect("faketime is installed")
 }
 
 fn now_s() -> i64 {

@@ -3,6 +3,8 @@
 
 #[path = "common/andon.rs"]
 mod andon_binary;
+#[path = "common/faketime.rs"]
+mod faketime;
 #[path = "common/mosquitto.rs"]
 mod mosquitto;
 #[path = "common/plant.rs"]
@@ -10,6 +12,7 @@ mod plant;
 
 use andon::event::{Event, Stamp, stop};
 use andon_binary::{Answer, Daemon, Ear, Heard, andon, publish};
+use faketime::fake;
 use mosquitto::{Door, Mosquitto, eventually};
 use plant::{DAY_MS, HOUR_MS, MINUTE_MS, Plant, Temper};
 use serde_json::{Value, json};
@@ -19,9 +22,16 @@ const LIVELY: Temper = Temper { look_ms: (20_000, 2 * MINUTE_MS), dark: 1_500, r
 
 const MACHINE: &str = "andon/v1/acme/leipzig/hall-3/l0/m0";
 
-fn now() -> Stamp {
+/// Midnight of a Saturday in Leipzig. What happens hangs on the day and its hour, so tests begin at several.
+fn begin(n: i64) -> Stamp {
+    Stamp::from_ms(1_794_614_400_000 + n * 4_777_003)
+}
+
+/// Ten days later it is now: what the wall clock of a daemon shows must be so much more than the real one. Seconds.
+fn ahead(begin: Stamp) -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    Stamp::from_ms(i64::try_from(since.as_millis()).unwrap())
+    let now = Stamp::from_ms(i64::try_from(since.as_millis()).unwrap());
+    format!("{:+}", begin.plus(10 * DAY_MS).since(now) / 1000)
 }
 
 fn answer(ear: &Ear, command_id: &str) -> Value {
@@ -29,19 +39,21 @@ fn answer(ear: &Ear, command_id: &str) -> Value {
     ear.until(&format!("the answer to {command_id}"), is_it).json()["data"].clone()
 }
 
-#[test]
-fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
+/// What happened last week is corrected as easily as what is open.
+fn last_week_is_corrected(begin: Stamp) {
     let folder = tempfile::tempdir().unwrap();
-    let begin = now().plus(-10 * DAY_MS);
+    let ahead = ahead(begin);
     let mut plant = Plant::open_at(folder.path(), 1, LIVELY, 7, begin);
-    plant.live(now().plus(-HOUR_MS));
+    plant.live(begin.plus(10 * DAY_MS - HOUR_MS));
     plant.close(true);
     let old = plant.told.iter().find_map(|told| match &told.event {
         Event::Stop(stop::Event::Downtime(downtime))
             if downtime.change == stop::Change::Closed
                 && downtime.stop.from > begin.plus(2 * DAY_MS)
+                && downtime.stop.reason.is_none()
                 && downtime.stop.duration_ms > 10 * MINUTE_MS
-                && downtime.stop.ended_at.map(|end| end.since(downtime.stop.from)) == Some(downtime.stop.duration_ms) =>
+                && downtime.stop.ended_at.map(|end| end.since(downtime.stop.from))
+                    == Some(downtime.stop.duration_ms) =>
         {
             Some(downtime.stop.clone())
         }
@@ -56,11 +68,13 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
     let text = std::fs::read_to_string(&toml).unwrap();
     let text = text.replace("mqtt://127.0.0.1:1\"", &format!("mqtt://127.0.0.1:{}\"", broker.port));
     std::fs::write(&toml, format!("{text}[commands]\nfrom = [\"mes\"]\n")).unwrap();
-    let run = || {
-        let mut command = andon(&["run", "-c", "andon.toml"]);
+    let command = |words: &[&str]| {
+        let mut command = andon(words);
         command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
-        Daemon::spawn(command)
+        fake(&mut command, ("FAKETIME", ahead.as_ref()));
+        command
     };
+    let run = || Daemon::spawn(command(&["run", "-c", "andon.toml"]));
     let daemon = run();
     let is_online = |heard: &Heard| heard.topic.ends_with("/status") && heard.json()["status"] == "online";
     ear.until("it is there", is_online);
@@ -74,19 +88,19 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
         answer(&ear, command_id)
     };
     let verify = || {
-        let mut command = andon(&["report", "-c", "andon.toml", "--verify"]);
-        command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
-        let answer = Answer::of(command);
+        let answer = Answer::of(command(&["report", "-c", "andon.toml", "--verify"]));
         assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
     };
 
+    // Statements of other shifts may wait for anything that is learned.
+    let is_there = |event: &Value, why: &str| event["correlationid"] == why && event["data"]["id"] == old.shift;
     let named = ask("name", json!({ "downtime_id": id, "code": "tool" }));
     assert_eq!((named["result"].as_str(), named["subject"].as_str()), (Some("accepted"), Some(id.as_str())), "{named}");
     let amended = ear.until_event("downtime.amended", |event| event["correlationid"] == "name");
     assert_eq!(amended["data"]["reason"]["code"], "tool");
     assert_eq!(amended["data"]["duration_ms"], old.duration_ms);
     assert_eq!(amended["data"]["observed"]["started_at"], at(old.observed.unwrap().started_at));
-    let restated = ear.until_event("shift.stated", |event| event["correlationid"] == "name");
+    let restated = ear.until_event("shift.stated", |event| is_there(event, "name"));
     assert!(restated["data"]["revision"].as_u64().unwrap() > 1);
     let has_it = |losses: &Value| losses.as_array().unwrap().iter().any(|loss| loss["reason"] == "tool");
     assert!(has_it(&restated["data"]["losses"]));
@@ -124,7 +138,7 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
     let link = json!({ "request_id": null, "work_order": "WO-7", "status": "closed", "cause": "wear", "remedy": null });
     assert_eq!(borne["data"]["work"], json!([link]));
     assert_eq!(borne["data"]["duration_ms"], old.duration_ms);
-    let restated = ear.until_event("shift.stated", |event| event["correlationid"] == "repaired");
+    let restated = ear.until_event("shift.stated", |event| is_there(event, "repaired"));
     assert_eq!((&restated["data"]["repairs"], &restated["data"]["repair_ms"]), (&json!(1), &json!(5 * MINUTE_MS)));
     verify();
     let beyond = ask(
@@ -139,12 +153,12 @@ fn what_happened_last_week_is_corrected_as_easily_as_what_is_open() {
     daemon.stop();
 }
 
-#[test]
-fn an_order_of_last_week_that_nobody_told_of_is_booked_and_taken_back() {
+/// An order of last week that nobody told of is booked and taken back.
+fn an_order_is_booked(begin: Stamp) {
     let folder = tempfile::tempdir().unwrap();
-    let begin = now().plus(-10 * DAY_MS);
+    let ahead = ahead(begin);
     let mut plant = Plant::open_at(folder.path(), 1, LIVELY, 11, begin);
-    plant.live(now().plus(-HOUR_MS));
+    plant.live(begin.plus(10 * DAY_MS - HOUR_MS));
     plant.close(true);
     drop(plant);
     let broker = Mosquitto::start(&Door::Anonymous);
@@ -156,6 +170,7 @@ fn an_order_of_last_week_that_nobody_told_of_is_booked_and_taken_back() {
     let command = |words: &[&str]| {
         let mut command = andon(words);
         command.current_dir(folder.path()).env("RUNTIME_DIRECTORY", folder.path());
+        fake(&mut command, ("FAKETIME", ahead.as_ref()));
         command
     };
     let daemon = Daemon::spawn(command(&["run", "-c", "andon.toml"]));
@@ -203,4 +218,20 @@ fn an_order_of_last_week_that_nobody_told_of_is_booked_and_taken_back() {
     assert_eq!(ask("never", "Stop", "A-1", from)["result"], "accepted");
     assert_eq!(figures(), before);
     daemon.stop();
+}
+
+/// The same from several hours on: other stops lie in breaks, at the ends of shifts and days, and where memory begins.
+macro_rules! from {
+    ($($name:ident: $n:expr, $scenario:ident;)*) => { $(#[test] fn $name() { $scenario(begin($n)); })* };
+}
+
+from! {
+    what_happened_last_week_is_corrected_from_two_on: 2, last_week_is_corrected;
+    what_happened_last_week_is_corrected_from_four_on: 3, last_week_is_corrected;
+    what_happened_last_week_is_corrected_from_eight_on: 6, last_week_is_corrected;
+    what_happened_last_week_is_corrected_from_nine_on: 7, last_week_is_corrected;
+    what_happened_last_week_is_corrected_from_noon_on: 9, last_week_is_corrected;
+    an_order_of_last_week_is_booked_from_two_on: 2, an_order_is_booked;
+    an_order_of_last_week_is_booked_from_four_on: 3, an_order_is_booked;
+    an_order_of_last_week_is_booked_from_eight_on: 6, an_order_is_booked;
 }
