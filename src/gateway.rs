@@ -266,6 +266,9 @@ pub async fn run(
         Ok(written) => written.map_err(Error::from),
         Err(_) => Err(Error::Ended("the journal's thread")),
     };
+    // A start makes a new database of what can be read of it.
+    let is_condemned = matches!(written, Err(Error::Journal(journal::Error::Corrupt { .. })));
+    let outcome = if is_condemned { Ok(Outcome::Again) } else { outcome };
     if matches!(outcome, Ok(Outcome::Again)) {
         // It falls with the exec: until then nobody else gets at the data folder.
         std::mem::forget(hold);

@@ -90,6 +90,8 @@ struct Keeping {
     raw: Option<Raw>,
     /// The latest moment at which something was told of it.
     now: Stamp,
+    /// Since when what was told at that moment makes figures others: more of the same may be told yet.
+    touched: Stamp,
     /// Every day that ended by then has a page; `None`: none has.
     written: Option<Written>,
     /// Days that are over and may still change by themselves.
@@ -115,7 +117,7 @@ pub struct Written {
 struct Open {
     day: Period,
     page: Option<i64>,
-    window: Option<u64>,
+    window: Option<i64>,
 }
 
 impl Chronicle {
@@ -143,8 +145,8 @@ impl Chronicle {
         stated: Vec<Figures>,
     ) {
         terms.calendar = Arc::new(terms.calendar.on(&self.wall));
-        let (now, open, past) = (Stamp::MIN, Vec::new(), Vec::new());
-        let keeping = Keeping { terms, book, raw, now, written, open, stated, is_resumed: true, past };
+        let (now, touched, open, past) = (Stamp::MIN, Stamp::MAX, Vec::new(), Vec::new());
+        let keeping = Keeping { terms, book, raw, now, touched, written, open, stated, is_resumed: true, past };
         self.machines.insert(machine.to_owned(), keeping);
     }
 
@@ -217,11 +219,14 @@ impl Chronicle {
 impl Keeping {
     fn enter(&mut self, id: &str, told: &Told) -> Vec<Entry> {
         let mut entries = Vec::new();
-        self.now = self.now.max(told.recorded);
+        if told.recorded > self.now {
+            (self.now, self.touched) = (told.recorded, Stamp::MAX);
+        }
         if std::mem::take(&mut self.is_resumed) {
             self.open = self.ended_since(self.book.since);
         }
         let touched = touched(&self.book, &told.event);
+        self.touched = self.touched.min(touched);
         if self.asks(told, touched) {
             self.correct(id, &told.event, touched, &mut entries);
         }
@@ -252,8 +257,9 @@ impl Keeping {
         let mut open = std::mem::take(&mut self.open);
         open.retain_mut(|open| self.write(id, &self.book, (&self.book, self.now), open, &mut entries));
         self.open = open;
-        // Whole days: a stop that goes on makes the pages of all its days others once it ends.
-        let keep = self.day_begun(self.reaches()).min(self.day_begun(self.now));
+        // Whole days: a stop that goes on makes the pages of all its days others once it ends, and what is told of that with
+        // more than one event is forgotten after the last.
+        let keep = self.day_begun(self.reaches().min(self.touched)).min(self.day_begun(self.now));
         if self.book.begins().is_some_and(|begins| keep.since(begins) > TRIM_MS) {
             self.book.trim(keep);
             let wall = self.terms.calendar.wall();
@@ -409,9 +415,9 @@ impl Keeping {
             let by = self.terms.measure(id, counting, self.now);
             if let Some(window) = window::period(whole, &day, &by) {
                 is_final = window.is_final;
-                let print = Some(window.print());
-                if open.window != print {
-                    open.window = print;
+                let said = Some(said(&window));
+                if open.window != said {
+                    open.window = said;
                     entries.push(Entry::Window(Box::new(Figures {
                         kind: Kind::Day,
                         id: day.id.clone(),
@@ -431,6 +437,11 @@ impl Keeping {
         let calendar = &self.terms.calendar;
         calendar.has_shifts() || calendar.is_off(day.from)
     }
+}
+
+/// A fingerprint of all that a window says.
+fn said(window: &Window) -> i64 {
+    print(&serde_json::to_vec(window).unwrap_or_default())
 }
 
 /// Since when what a book tells may still change without a person, by what the machine did until `now`.

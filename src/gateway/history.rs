@@ -140,7 +140,7 @@ impl Archive {
             let kind = if terms.calendar.has_shifts() { Kind::Shift } else { Kind::Day };
             let shown = calendar.wall().shown(from, Stamp::MAX);
             let stated = journal.windows((&id, kind), shown)?.into_iter();
-            let stated = stated.filter(|stated| machine.stated.contains_key(&stated.id)).map(|stated| Figures {
+            let stated = stated.map(|stated| Figures {
                 kind,
                 id: stated.id,
                 from: stated.from,
