@@ -5,7 +5,7 @@ use crate::{
     io::plc::Counters,
     wire::{
         Names,
-        payload::picture::{Plc, Status},
+        payload::picture::{Commands, Plc, Status},
     },
 };
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ pub(super) struct StatusBook {
     pub(super) started_at: Stamp,
     pub(super) clock_speed: u32,
     pub(super) plcs: BTreeMap<String, PlcStatus>,
+    pub(super) commands: Commands,
     pub(super) trouble: Option<String>,
 }
 
@@ -54,6 +55,7 @@ impl StatusBook {
             clock_speed: self.clock_speed,
             machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
             plcs: self.plcs.iter().map(|(id, plc)| (id.as_str(), told(*plc))).collect(),
+            commands: self.commands,
             trouble: self.trouble.clone(),
         };
         serde_json::to_vec(&status).unwrap_or_default()
@@ -85,6 +87,7 @@ mod tests {
             started_at: Stamp::from_ms(0),
             clock_speed: 1,
             plcs: BTreeMap::new(),
+            commands: Commands::default(),
             trouble: None,
         };
         let small = status.will(&names, Stamp::from_ms(0));

@@ -7,7 +7,7 @@ use self::described::Described;
 use super::{
     envelope,
     payload::{
-        picture::{self, Live, Plc, Status},
+        picture::{self, Commands, Live, Plc, Status},
         report::Report,
         window,
     },
@@ -1014,6 +1014,7 @@ fn the_status_of_the_gateway() {
         clock_speed: 1,
         machines: vec![names.about(Some(MACHINE))],
         plcs: BTreeMap::from([("press-plc", press)]),
+        commands: Commands { accepted: 41, stale: 1, refused: 7, duplicate: 3, dropped: 0 },
         trouble: None,
     };
     golden(
@@ -1047,6 +1048,13 @@ fn the_status_of_the_gateway() {
               "mended_frames": 0,
               "skipped": 0
             }
+          },
+          "commands": {
+            "accepted": 41,
+            "stale": 1,
+            "refused": 7,
+            "duplicate": 3,
+            "dropped": 0
           },
           "trouble": null
         }

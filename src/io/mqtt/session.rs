@@ -87,11 +87,13 @@ pub(super) struct Lost {
     pub(super) why: String,
     /// It brought a packet so large that it cannot be taken, and would bring it again.
     pub(super) is_poisoned: bool,
+    /// The broker is there: it was left to be come back to.
+    pub(super) is_wanted: bool,
 }
 
 impl Lost {
     pub(super) fn to(why: impl Into<String>) -> Lost {
-        Lost { why: why.into(), is_poisoned: false }
+        Lost { why: why.into(), is_poisoned: false, is_wanted: false }
     }
 }
 
@@ -247,7 +249,7 @@ async fn poll(mut eventloop: EventLoop, tell: mpsc::Sender<Heard>) {
                 Heard::Subscribed { filters: answer.return_codes.len(), refused: refused.collect() }
             }
             Ok(_) => continue,
-            Err(error) => Heard::Lost(Lost { why: why(&error), is_poisoned: is_too_large(&error) }),
+            Err(error) => Heard::Lost(Lost { is_poisoned: is_too_large(&error), ..Lost::to(why(&error)) }),
         };
         let last = matches!(heard, Heard::Lost(_));
         if tell.send(heard).await.is_err() || last {
