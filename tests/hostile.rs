@@ -305,13 +305,12 @@ fn resident_kib(daemon: &Daemon) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Events that a command, or anything else than the hour, made.
+/// Events that a command, or anything else than the hour and a busy PLC, made.
 fn changes(ear: &Ear) -> Vec<Value> {
-    let of_the_hour = ["andon.production.counted.v1", "andon.shift.stated.v1", "andon.meter.read.v1"];
-    ear.events()
-        .into_iter()
-        .filter(|event| event["correlationid"] != Value::Null || !of_the_hour.iter().any(|kind| event["type"] == *kind))
-        .collect()
+    let others =
+        ["andon.production.counted.v1", "andon.shift.stated.v1", "andon.meter.read.v1", "andon.notice.raised.v1"];
+    let is_other = |event: &Value| event["correlationid"].is_null() && others.iter().any(|kind| event["type"] == *kind);
+    ear.events().into_iter().filter(|event| !is_other(event)).collect()
 }
 
 #[test]

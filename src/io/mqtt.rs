@@ -9,6 +9,7 @@ mod delivery;
 mod errand;
 mod lane;
 mod outbox;
+mod prompt;
 mod session;
 pub mod tls;
 

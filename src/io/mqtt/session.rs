@@ -4,7 +4,7 @@
 //! Nothing in here outlives the connection: on any error client and event loop are dropped together, and what was not
 //! acknowledged is sent again from the cursor. rumqttc's own replay would not know what the journal knows.
 
-use super::{Broker, Credentials, Settings, Will, tls};
+use super::{Broker, Credentials, Settings, Will, prompt::Prompt, tls};
 use crate::io::in_words;
 use rumqttc::{
     AckMode, AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
@@ -214,14 +214,14 @@ fn options(settings: &Settings, broker: &Broker, will: Option<&Will>, credential
 }
 
 /// Each address of the name gets its own time: one that swallows packets must not use up the others'.
-async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
+async fn dial(host: String, port: u16) -> io::Result<Prompt> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in lookup_host((host, port)).await? {
         match timeout(DIAL, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 rustix::net::sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MS)?;
-                return Ok(stream);
+                return Ok(Prompt(stream));
             }
             Ok(Err(error)) => last = error,
             Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection attempt"),
