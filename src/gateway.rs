@@ -26,7 +26,7 @@ use crate::{
         systemd::Notify,
     },
     shop::{Input, Marks, Rules, Shop},
-    wire::{Names, envelope},
+    wire::{Names, envelope, payload::picture::Commands},
 };
 use backlog::Backlog;
 use custody::Custody;
@@ -196,6 +196,7 @@ pub async fn run(
         started_at: clock.now(),
         clock_speed: settings.clock_speed,
         plcs: settings.plcs.iter().map(|plc| (plc.id.clone(), PlcStatus::default())).collect(),
+        commands: Commands::default(),
         trouble: None,
         reload_refused: None,
     };
@@ -301,7 +302,11 @@ enum Passenger {
         body: Vec<u8>,
     },
     /// The command is answered: it need not come again.
-    Answered(mqtt::Ticket),
+    Answered {
+        ticket: mqtt::Ticket,
+        /// The next one waited for it.
+        is_awaited: bool,
+    },
     /// All that it asks for is on the disk.
     Replay(Request),
 }
@@ -445,6 +450,8 @@ impl Gateway {
                 step = self.reloading.step() => self.reload(step),
                 _ = beat.tick() => self.beat(),
                 () = wake.sleep_until(due) => self.turn(Input::Tick, wake.now()),
+                // Behind everything else: however many knock, PLCs are heard.
+                () = std::future::ready(()), if self.held.is_none() && self.door.may_admit() => self.admit(),
             }
             if self.reloading.fit().is_some() {
                 break Ok(Outcome::Again);
@@ -700,9 +707,9 @@ impl Gateway {
             match passenger {
                 Passenger::Picture { topic, body } => self.say(mqtt::Word::Picture { topic, body }),
                 Passenger::Reply { topic, body } => self.say(mqtt::Word::Reply { topic, body }),
-                Passenger::Answered(ticket) => {
+                Passenger::Answered { ticket, is_awaited } => {
                     self.say(mqtt::Word::Taken(ticket));
-                    self.answered();
+                    self.door.answered(is_awaited);
                 }
                 Passenger::Replay(request) => self.begin_replay(request),
             }
@@ -723,7 +730,11 @@ impl Gateway {
             mqtt::Said::Arrived(arrival) if self.names.receipt_of(&arrival.topic).is_some() => {
                 self.hear_receipt(&arrival);
             }
-            mqtt::Said::Arrived(arrival) => self.knock(arrival),
+            mqtt::Said::Arrived(arrival) => self.door.knock(arrival),
+            mqtt::Said::Dropped => {
+                self.status.commands.dropped += 1;
+                self.status_is_old = true;
+            }
             mqtt::Said::Connected { .. } | mqtt::Said::Disconnected { .. } => {}
         }
     }
@@ -731,7 +742,6 @@ impl Gateway {
     fn beat(&mut self) {
         self.beats += 1;
         self.send_held();
-        self.admit();
         self.reload_if_it_waits();
         let now = self.clock.now();
         self.wall.ask();

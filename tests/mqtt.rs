@@ -189,7 +189,7 @@ async fn no_event_is_lost_or_out_of_order_while_the_broker_is_killed_three_times
                 match gateway.said().await {
                     Said::Acked(cursor) => acked = cursor,
                     Said::Disconnected { .. } => break,
-                    Said::Connected { .. } | Said::Arrived(_) => {}
+                    Said::Connected { .. } | Said::Arrived(_) | Said::Dropped => {}
                 }
             }
             mes.rest().await.iter().map(sequence).collect()

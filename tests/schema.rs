@@ -146,7 +146,8 @@ fn what_is_not_as_described_is_found() {
     let status = json!({
         "status": "online", "instance": "3fc28f37-6a98-4f60-9642-3fb2afc31882", "started_at": "2026-11-23T17:39:26.380Z",
         "at": "2026-11-23T18:38:26.477Z", "clock": "synced", "version": "0.1.0", "clock_speed": 1, "machines": [],
-        "plcs": {}, "trouble": null, "reload_refused": null,
+        "plcs": {}, "commands": { "accepted": 0, "stale": 0, "refused": 0, "duplicate": 0, "dropped": 0 }, "trouble": null,
+        "reload_refused": null,
     });
     let topic = format!("{base}/_gateway/gw-hall-3/status");
     let fault = |topic: &str, body: &Value| described.fault(topic, body.to_string().as_bytes()).unwrap_or_default();

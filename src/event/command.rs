@@ -163,9 +163,16 @@ pub struct Refusal {
     pub text: String,
 }
 
+/// Longest text of a refusal: it may quote what was asked for. Characters.
+const TEXT: usize = 500;
+
 impl Refusal {
-    /// For programs, for people.
+    /// For programs, for people; what is too long is cut.
     pub fn new(code: &str, text: String) -> Refusal {
+        let text = match text.char_indices().nth(TEXT) {
+            Some((end, _)) => format!("{} …", &text[..end]),
+            None => text,
+        };
         Refusal { code: code.to_owned(), text }
     }
 }

@@ -302,3 +302,21 @@ impl Default for Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a start would take what it reads of a statement for another one, and tell it again.
+    #[test]
+    fn what_is_written_of_a_window_is_read_to_the_last_bit() {
+        for n in 1..5000 {
+            let ratio = |of: i32| Some(f64::from(n) / f64::from(of));
+            let kpi = Kpi { teep: ratio(28_800_000), oee: ratio(7_320_001), coverage: ratio(5_003), ..Kpi::default() };
+            let window = Window { kpi, ..Window::default() };
+            let read: Window = serde_json::from_str(&serde_json::to_string(&window).unwrap()).unwrap();
+            assert_eq!(read, window);
+            assert_eq!(read.print(), window.print());
+        }
+    }
+}

@@ -39,8 +39,11 @@ const REPLAY: &str = "replay";
 /// Days that one command may be about.
 const DAYS: usize = 64;
 
-/// Of a command that could not be read so much is kept. Bytes.
-const SPECIMEN_BYTES: usize = 1024;
+/// Of a command that could not be read so much is kept, and of its topic. Bytes, characters.
+const SPECIMEN: usize = 1024;
+
+/// Longest verb that is told back, well above those there are. Characters.
+const VERB: usize = 64;
 
 /// Who may ask for what.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +97,7 @@ pub(super) struct Door {
     data_dir: PathBuf,
     waiting: VecDeque<Arrival>,
     looking: Option<Looking>,
-    /// An answer is on its way to the disk.
+    /// What was decided is on its way to the disk: whether the next command is the same one again is not to be found there yet.
     is_writing: bool,
     /// The gateway stops: what is not taken comes again after the next start.
     is_shut: bool,
@@ -137,6 +140,23 @@ impl Door {
         self.is_shut = true;
     }
 
+    /// A command arrived.
+    pub(super) fn knock(&mut self, arrival: Arrival) {
+        if !self.is_shut {
+            self.waiting.push_back(arrival);
+        }
+    }
+
+    /// Whether the next command may come in.
+    pub(super) fn may_admit(&self) -> bool {
+        self.looking.is_none() && !self.is_writing && !self.waiting.is_empty()
+    }
+
+    /// An answer is written.
+    pub(super) fn answered(&mut self, is_awaited: bool) {
+        self.is_writing &= !is_awaited;
+    }
+
     /// What was found, once it is; for ever where nothing is looked for.
     pub(super) async fn looked(&mut self) -> Result<Found, String> {
         let Some(looking) = &mut self.looking else { return std::future::pending().await };
@@ -149,24 +169,9 @@ impl Door {
 }
 
 impl Gateway {
-    /// A command arrived.
-    pub(super) fn knock(&mut self, arrival: Arrival) {
-        if !self.door.is_shut {
-            self.door.waiting.push_back(arrival);
-            self.admit();
-        }
-    }
-
-    /// What was told of the command before is written: the next one may come in.
-    pub(super) fn answered(&mut self) {
-        self.door.is_writing = false;
-        self.admit();
-    }
-
-    /// The next command, if nothing stands in its way.
+    /// The next command.
     pub(super) fn admit(&mut self) {
-        while self.door.looking.is_none() && !self.door.is_writing && self.held.is_none() {
-            let Some(arrival) = self.door.waiting.pop_front() else { return };
+        if let Some(arrival) = self.door.waiting.pop_front() {
             self.receive(arrival);
         }
     }
@@ -177,7 +182,8 @@ impl Gateway {
             self.say(mqtt::Word::Taken(arrival.ticket));
             return;
         };
-        let (machine, verb) = (addressed.machine.map(str::to_owned), addressed.verb.to_owned());
+        let machine = addressed.machine.map(str::to_owned);
+        let verb = addressed.verb.chars().take(VERB).collect::<String>();
         let reply_topic = addressed.reply_topic;
         let now = self.names.wall.of(self.clock.now());
         let asked = inbound::read(&verb, &arrival.body, now);
@@ -332,7 +338,7 @@ impl Gateway {
         is_decided: bool,
         mut envelope: Envelope<Passenger>,
     ) {
-        let Guest { arrival, reply_topic, machine, by, command_id, .. } = guest;
+        let Guest { arrival, reply_topic, machine, by, command_id, verb } = guest;
         let now = self.clock.now();
         let body = envelope::answer(&self.names, machine.as_deref(), by.as_deref(), (reply, repeats.is_some()), now);
         match body {
@@ -340,16 +346,22 @@ impl Gateway {
             // The words of this house always have a JSON form.
             Err(error) => error!(command_id, %error, "an answer could not be written"),
         }
-        envelope.passengers.push(Passenger::Answered(arrival.ticket));
+        let (is_repeated, result) = (repeats.is_some(), Outcome::of(&reply.verdict, repeats.is_some()));
+        self.status.commands.count(result);
+        self.status_is_old = true;
+        let is_awaited = is_decided && !is_repeated;
+        envelope.passengers.push(Passenger::Answered { ticket: arrival.ticket, is_awaited });
         envelope.command = Some(match repeats {
             Some(n) => journal::Command::Repeated(n),
             None => {
-                let most = if is_decided { COMMAND_BYTES } else { SPECIMEN_BYTES };
                 let mut body = arrival.body;
-                body.truncate(most);
+                if !self.names.shows_persons {
+                    body = inbound::without_persons(&verb, body);
+                }
+                body.truncate(if is_decided { COMMAND_BYTES } else { SPECIMEN });
                 journal::Command::Answered(Box::new(Answered {
                     received: self.names.wall.of(now),
-                    topic: arrival.topic,
+                    topic: arrival.topic.chars().take(SPECIMEN).collect(),
                     sender: by,
                     command_id,
                     body,
@@ -359,7 +371,7 @@ impl Gateway {
                 }))
             }
         });
-        self.door.is_writing = true;
+        self.door.is_writing |= is_awaited;
         self.send(envelope);
     }
 }

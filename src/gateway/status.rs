@@ -5,7 +5,7 @@ use crate::{
     io::plc::Counters,
     wire::{
         Names,
-        payload::picture::{Plc, Refused, Status},
+        payload::picture::{Commands, Plc, Refused, Status},
     },
 };
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ pub(super) struct StatusBook {
     pub(super) started_at: Stamp,
     pub(super) clock_speed: u32,
     pub(super) plcs: BTreeMap<String, PlcStatus>,
+    pub(super) commands: Commands,
     pub(super) trouble: Option<String>,
     /// When, and what was said.
     pub(super) reload_refused: Option<(Stamp, String)>,
@@ -57,6 +58,7 @@ impl StatusBook {
             clock_speed: self.clock_speed,
             machines: names.machines.keys().map(|id| names.about(Some(id))).collect(),
             plcs: self.plcs.iter().map(|(id, plc)| (id.as_str(), told(*plc))).collect(),
+            commands: self.commands,
             trouble: self.trouble.clone(),
             reload_refused: refused.map(|(at, text)| Refused { at: names.time(*at), text: text.clone() }),
         };
@@ -89,6 +91,7 @@ mod tests {
             started_at: Stamp::from_ms(0),
             clock_speed: 1,
             plcs: BTreeMap::new(),
+            commands: Commands::default(),
             trouble: None,
             reload_refused: None,
         };

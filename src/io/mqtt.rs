@@ -9,6 +9,7 @@ mod delivery;
 mod errand;
 mod lane;
 mod outbox;
+mod prompt;
 mod session;
 pub mod tls;
 
@@ -160,6 +161,8 @@ pub enum Said {
     Acked(u64),
     /// Somebody else published on a topic that is listened to.
     Arrived(Arrival),
+    /// The same, with QoS 0 and when no more could wait: it does not come again.
+    Dropped,
 }
 
 /// Where rows come from that are no longer, or not yet, in memory.

@@ -98,6 +98,26 @@ pub fn read(verb: &str, body: &[u8], now: Stamp) -> Asked {
     Asked { command_id: Some(common.command_id.0), by: Some(common.by.0), expires_at, command }
 }
 
+/// Keys that name a person, of any verb.
+const PERSONS: [&str; 2] = ["operator", "technician"];
+
+/// A command as it may be kept where ids of persons may not: they are `null`, and of one that may name a person and cannot
+/// be read nothing is left.
+pub fn without_persons(verb: &str, body: Vec<u8>) -> Vec<u8> {
+    match object(&body) {
+        Ok(mut whole) => {
+            let named: Vec<_> = PERSONS.into_iter().filter(|key| whole.contains_key(*key)).collect();
+            if named.is_empty() {
+                return body;
+            }
+            named.into_iter().for_each(|key| whole[key] = Value::Null);
+            Value::Object(whole).to_string().into_bytes()
+        }
+        Err(_) if ["operator", "work-order"].contains(&verb) => Vec::new(),
+        Err(_) => body,
+    }
+}
+
 fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     if body.len() > COMMAND_BYTES {
         let text = format!("the command has {} bytes, at most {COMMAND_BYTES} are read", body.len());

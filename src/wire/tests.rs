@@ -7,7 +7,7 @@ use self::described::Described;
 use super::{
     envelope,
     payload::{
-        picture::{self, Live, Plc, Refused, Status},
+        picture::{self, Commands, Live, Plc, Refused, Status},
         report::Report,
         window,
     },
@@ -1015,6 +1015,7 @@ fn the_status_of_the_gateway() {
         clock_speed: 1,
         machines: vec![names.about(Some(MACHINE))],
         plcs: BTreeMap::from([("press-plc", press)]),
+        commands: Commands { accepted: 41, stale: 1, refused: 7, duplicate: 3, dropped: 0 },
         trouble: None,
         reload_refused: Some(Refused { at: names.time(at(DECIDED)), text: "two faults".to_owned() }),
     };
@@ -1050,7 +1051,14 @@ fn the_status_of_the_gateway() {
               "skipped": 0
             }
           },
-          "trouble": null,
+          "commands": {
+            "accepted": 41,
+            "stale": 1,
+            "refused": 7,
+            "duplicate": 3,
+            "dropped": 0
+          },
+                    "trouble": null,
           "reload_refused": {
             "at": "2026-11-23T06:16:03.200Z",
             "text": "two faults"

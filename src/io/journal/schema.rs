@@ -253,8 +253,12 @@ pub(super) fn put_row(db: &Connection, row: &Row, link: &Link) -> rusqlite::Resu
     Ok(())
 }
 
-/// Commands that are kept, with their answers.
+/// Commands that were decided are kept, with their answers: so far back one is known when it comes again.
 const COMMANDS: u64 = 100_000;
+
+/// Of those that were refused unread so many are kept, apart from the others (`n` below 0, downwards): however many
+/// come, they push nothing out that was answered.
+const REFUSALS: u64 = 10_000;
 
 /// A command as it came, where it was decided.
 pub(super) fn command(db: &Connection, sender: &str, command_id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -272,12 +276,24 @@ pub(super) fn answer(db: &Connection, sender: &str, command_id: &str) -> rusqlit
 
 pub(super) fn put_answer(db: &Connection, answered: &Answered) -> rusqlite::Result<()> {
     let Answered { received, topic, sender, command_id, body, is_decided, result, reply } = answered;
-    db.prepare_cached(
-        "INSERT INTO command (received, topic, sender, command_id, body, decided, result, reply)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute((received.ms(), topic, sender, command_id, body, is_decided, result, reply))?;
-    db.prepare_cached("DELETE FROM command WHERE n <= (SELECT max(n) FROM command) - ?1")?.execute([COMMANDS])?;
+    let (n, forget, most) = match is_decided {
+        true => (
+            "max(coalesce((SELECT max(n) FROM command), 0), 0) + 1",
+            "n > 0 AND n <= (SELECT max(n) FROM command) - ?1",
+            COMMANDS,
+        ),
+        false => (
+            "min(coalesce((SELECT min(n) FROM command), 0), 0) - 1",
+            "n < 0 AND n >= (SELECT min(n) FROM command) + ?1",
+            REFUSALS,
+        ),
+    };
+    let insert = format!(
+        "INSERT INTO command (n, received, topic, sender, command_id, body, decided, result, reply)
+         VALUES ({n}, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    );
+    db.prepare_cached(&insert)?.execute((received.ms(), topic, sender, command_id, body, is_decided, result, reply))?;
+    db.prepare_cached(&format!("DELETE FROM command WHERE {forget}"))?.execute([most])?;
     Ok(())
 }
 
@@ -316,4 +332,49 @@ pub(super) fn put_life(db: &Connection, instance: Option<Uuid>, epoch: u32) -> r
 pub(super) fn put_cursor(db: &Connection, sequence: u64) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT OR REPLACE INTO cursor (name, sequence) VALUES (?1, ?2)")?.execute((CURSOR, sequence))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Stamp;
+
+    fn count(db: &Connection, of: &str) -> u64 {
+        db.query_row(&format!("SELECT count(*) FROM command WHERE {of}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn however_many_are_refused_unread_the_answers_that_were_given_are_kept() {
+        let db = Connection::open_in_memory().unwrap();
+        STEPS.iter().for_each(|step| db.execute_batch(step).unwrap());
+        let put = |command_id: &str, is_decided: bool| {
+            let answered = Answered {
+                received: Stamp::from_ms(0),
+                topic: "t".to_owned(),
+                sender: Some("mes".to_owned()),
+                command_id: Some(command_id.to_owned()),
+                body: b"{}".to_vec(),
+                is_decided,
+                result: "accepted",
+                reply: command_id.to_owned(),
+            };
+            put_answer(&db, &answered).unwrap();
+        };
+        put("first", true);
+        for _ in 0..REFUSALS + 50 {
+            put("junk", false);
+        }
+        put("second", true);
+        put("junk", false);
+        assert_eq!(count(&db, "decided = 0"), REFUSALS);
+        assert_eq!(answer(&db, "mes", "first").unwrap(), Some((1, "first".to_owned())));
+        assert_eq!(answer(&db, "mes", "second").unwrap(), Some((2, "second".to_owned())));
+        assert_eq!(answer(&db, "mes", "junk").unwrap(), None);
+        // Of the others so many are kept, too: the oldest go.
+        db.execute("UPDATE command SET n = ?1 WHERE n = 2", [COMMANDS]).unwrap();
+        put("last", true);
+        assert_eq!(answer(&db, "mes", "first").unwrap(), None);
+        assert_eq!(count(&db, "decided = 1"), 2);
+        assert_eq!(count(&db, "decided = 0"), REFUSALS);
+    }
 }

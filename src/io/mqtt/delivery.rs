@@ -77,9 +77,10 @@ impl<B: Backlog> Delivery<B> {
                         match self.deliver(session).await {
                             End::Stop => return self.take_back().await,
                             End::Lost(lost) => {
+                                let is_wanted = lost.is_wanted;
                                 self.is_poisoned = lost.is_poisoned;
                                 self.say_disconnected(&broker, lost.why);
-                                if since.elapsed() >= STEADY {
+                                if since.elapsed() >= STEADY || is_wanted {
                                     pause = PAUSE_MIN;
                                 }
                                 // The list is tried from its head again.
@@ -136,7 +137,10 @@ impl<B: Backlog> Delivery<B> {
             session.acknowledge(ticket.packet_id).map_err(Lost::to)?;
         }
         match under_way.is_put_off && under_way.arrivals == 0 {
-            true => Err(Lost::to("it brought more commands at once than can wait, and is asked for the rest anew")),
+            true => Err(Lost {
+                is_wanted: true,
+                ..Lost::to("it brought more commands at once than can wait, and is asked for the rest anew")
+            }),
             false => Ok(()),
         }
     }
@@ -252,11 +256,14 @@ impl<B: Backlog> Delivery<B> {
     }
 
     /// More than can wait is put off: the broker brings it again on the next connection, which is begun as soon as the rest
-    /// is taken.
+    /// is taken. With QoS 0 nobody was promised anything, and no flood of it costs the connection.
     fn arrive(&mut self, arrival: Arrival, under_way: &mut UnderWay) {
         let bytes = under_way.arrived_bytes + arrival.ticket.bytes;
         if under_way.arrivals >= ARRIVALS || bytes > ARRIVALS_BYTES {
-            under_way.is_put_off = true;
+            match arrival.ticket.packet_id {
+                0 => self.say(Said::Dropped),
+                _ => under_way.is_put_off = true,
+            }
             return;
         }
         (under_way.arrivals, under_way.arrived_bytes) = (under_way.arrivals + 1, bytes);
@@ -478,7 +485,24 @@ mod tests {
         });
         let (words, heard) = mpsc::unbounded_channel();
         let (say, mut said) = mpsc::unbounded_channel();
-        let (_stop, stop) = watch::channel(None);
+        let (delivery, _stopping) = delivery(port, heard, say);
+        let running = tokio::spawn(delivery.run());
+        words.send(Word::Committed(vec![row(1)])).unwrap();
+        let broker = format!("mqtt://127.0.0.1:{port}");
+        let why = "connected, but it acknowledged nothing for 0.3 s".to_owned();
+        for expected in [Said::Connected { broker: broker.clone() }, Said::Disconnected { broker, why }] {
+            assert_eq!(timeout(Duration::from_secs(10), said.recv()).await.unwrap(), Some(expected));
+        }
+        timeout(Duration::from_secs(10), swallowing).await.expect("it comes again").unwrap();
+        running.abort();
+    }
+
+    fn delivery(
+        port: u16,
+        words: mpsc::UnboundedReceiver<Word>,
+        said: mpsc::UnboundedSender<Said>,
+    ) -> (Delivery<Nothing>, watch::Sender<Option<Farewell>>) {
+        let (stopping, stop) = watch::channel(None);
         let settings = Settings {
             brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
             client_id: "gw".into(),
@@ -497,22 +521,99 @@ mod tests {
             outbox: Outbox::new(0, vec![]),
             lanes: Lanes::default(),
             journal: Journal::new(Nothing),
-            words: heard,
-            said: say,
+            words,
+            said,
             stop,
             silence: None,
             stall: Duration::from_millis(300),
             connection: 0,
             is_poisoned: false,
         };
+        (delivery, stopping)
+    }
+
+    /// Accepts once, and says this behind the CONNACK.
+    async fn broker_that_brings(listener: &TcpListener, packets: &[u8]) -> tokio::net::TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut connect = [0; 2];
+        stream.read_exact(&mut connect).await.unwrap();
+        stream.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+        stream.write_all(packets).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_flood_that_nobody_was_promised_is_dropped_and_costs_no_connection() {
+        const MORE: usize = 44;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (words, heard) = mpsc::unbounded_channel();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let (delivery, _stopping) = delivery(listener.local_addr().unwrap().port(), heard, say);
         let running = tokio::spawn(delivery.run());
-        words.send(Word::Committed(vec![row(1)])).unwrap();
-        let broker = format!("mqtt://127.0.0.1:{port}");
-        let why = "connected, but it acknowledged nothing for 0.3 s".to_owned();
-        for expected in [Said::Connected { broker: broker.clone() }, Said::Disconnected { broker, why }] {
-            assert_eq!(timeout(Duration::from_secs(10), said.recv()).await.unwrap(), Some(expected));
+        // QoS 0, topic `t`, one byte.
+        let packet = [0x30, 4, 0, 1, b't', b'x'];
+        let mut stream = broker_that_brings(&listener, &packet.repeat(ARRIVALS + MORE)).await;
+        assert!(matches!(said.recv().await, Some(Said::Connected { .. })));
+        let (mut tickets, mut dropped) = (Vec::new(), 0);
+        while tickets.len() + dropped < ARRIVALS + MORE {
+            match timeout(Duration::from_secs(10), said.recv()).await.unwrap() {
+                Some(Said::Arrived(arrival)) => tickets.push(arrival.ticket),
+                Some(Said::Dropped) => dropped += 1,
+                other => panic!("{other:?}"),
+            }
         }
-        timeout(Duration::from_secs(10), swallowing).await.expect("it comes again").unwrap();
+        assert_eq!((tickets.len(), dropped), (ARRIVALS, MORE));
+        // There is room again, on the same connection.
+        words.send(Word::Taken(tickets[0])).unwrap();
+        let again = async {
+            loop {
+                stream.write_all(&packet).await.unwrap();
+                match said.recv().await {
+                    Some(Said::Arrived(arrival)) => break arrival,
+                    Some(Said::Dropped) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        assert_eq!(timeout(Duration::from_secs(10), again).await.unwrap().ticket.connection, 1);
+        running.abort();
+    }
+
+    #[tokio::test]
+    async fn a_flood_with_a_promise_is_fetched_on_one_connection_after_the_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (words, heard) = mpsc::unbounded_channel();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let (delivery, _stopping) = delivery(listener.local_addr().unwrap().port(), heard, say);
+        let running = tokio::spawn(delivery.run());
+        let mut flood: Vec<u8> = (1..=300_u16)
+            .flat_map(|id| {
+                let [high, low] = id.to_be_bytes();
+                [0x32, 6, 0, 1, b't', high, low, b'x']
+            })
+            .collect();
+        // By this one it is seen that all before were.
+        flood.extend([0x30, 4, 0, 1, b't', b'x']);
+        let began = Instant::now();
+        for connection in 1..=8 {
+            let stream = timeout(Duration::from_secs(20), broker_that_brings(&listener, &flood)).await.unwrap();
+            let mut tickets = Vec::new();
+            loop {
+                match timeout(Duration::from_secs(10), said.recv()).await.unwrap().unwrap() {
+                    Said::Arrived(arrival) => tickets.push(arrival.ticket),
+                    Said::Dropped => break,
+                    Said::Connected { .. } | Said::Disconnected { .. } => {}
+                    other @ Said::Acked(_) => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(tickets.len(), ARRIVALS);
+            assert!(tickets.iter().all(|ticket| ticket.connection == connection));
+            // All that could wait is taken: the connection is left for the rest.
+            tickets.into_iter().for_each(|ticket| words.send(Word::Taken(ticket)).unwrap());
+            drop(stream);
+        }
+        // As if the broker were lost each time, the pauses would grow to 10 s.
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
         running.abort();
     }
 

@@ -4,7 +4,7 @@
 //! Nothing in here outlives the connection: on any error client and event loop are dropped together, and what was not
 //! acknowledged is sent again from the cursor. rumqttc's own replay would not know what the journal knows.
 
-use super::{Broker, Credentials, Settings, Will, tls};
+use super::{Broker, Credentials, Settings, Will, prompt::Prompt, tls};
 use crate::io::in_words;
 use rumqttc::{
     AckMode, AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
@@ -87,11 +87,13 @@ pub(super) struct Lost {
     pub(super) why: String,
     /// It brought a packet so large that it cannot be taken, and would bring it again.
     pub(super) is_poisoned: bool,
+    /// The broker is there: it was left to be come back to.
+    pub(super) is_wanted: bool,
 }
 
 impl Lost {
     pub(super) fn to(why: impl Into<String>) -> Lost {
-        Lost { why: why.into(), is_poisoned: false }
+        Lost { why: why.into(), is_poisoned: false, is_wanted: false }
     }
 }
 
@@ -212,14 +214,14 @@ fn options(settings: &Settings, broker: &Broker, will: Option<&Will>, credential
 }
 
 /// Each address of the name gets its own time: one that swallows packets must not use up the others'.
-async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
+async fn dial(host: String, port: u16) -> io::Result<Prompt> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in lookup_host((host, port)).await? {
         match timeout(DIAL, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 rustix::net::sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MS)?;
-                return Ok(stream);
+                return Ok(Prompt(stream));
             }
             Ok(Err(error)) => last = error,
             Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection attempt"),
@@ -247,7 +249,7 @@ async fn poll(mut eventloop: EventLoop, tell: mpsc::Sender<Heard>) {
                 Heard::Subscribed { filters: answer.return_codes.len(), refused: refused.collect() }
             }
             Ok(_) => continue,
-            Err(error) => Heard::Lost(Lost { why: why(&error), is_poisoned: is_too_large(&error) }),
+            Err(error) => Heard::Lost(Lost { is_poisoned: is_too_large(&error), ..Lost::to(why(&error)) }),
         };
         let last = matches!(heard, Heard::Lost(_));
         if tell.send(heard).await.is_err() || last {

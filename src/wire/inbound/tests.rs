@@ -125,6 +125,31 @@ fn neither_size_nor_depth_is_read_beyond_its_limit() {
 }
 
 #[test]
+fn ids_of_persons_are_left_out_where_they_may_not_be_kept() {
+    let kept = |verb: &str, body: &str| String::from_utf8(without_persons(verb, body.into())).unwrap();
+    assert_eq!(kept("operator", r#"{"by": "mes", "operator": "P-1"}"#), r#"{"by":"mes","operator":null}"#);
+    assert_eq!(
+        kept("work-order", r#"{"technician": ["P-1"], "remedy": "oil"}"#),
+        r#"{"technician":null,"remedy":"oil"}"#
+    );
+    assert_eq!(kept("scrap", r#"{ "quantity": 1 }"#), r#"{ "quantity": 1 }"#, "as it came");
+    assert_eq!(kept("operator", r#"{"operator": "P-1"#), "", "what cannot be read cannot be looked through");
+    assert_eq!(
+        kept("work-order", &format!(r#"{{"technician": "P-1", "x": {}1{}}}"#, "[".repeat(99), "]".repeat(99))),
+        ""
+    );
+    assert_eq!(kept("scrap", "{"), "{");
+}
+
+#[test]
+fn a_refusal_quotes_no_more_than_is_read_by_anybody() {
+    let body = format!(r#"{{"command_id": "c-1", "by": "mes", "{}": 1}}"#, "ü".repeat(20_000));
+    let text = refusal("scrap", &body);
+    assert!(text.chars().count() < 520, "{} characters", text.chars().count());
+    assert!(text.starts_with("malformed: `üüü") && text.ends_with("üü …"), "{text}");
+}
+
+#[test]
 fn who_sent_it_is_known_even_of_a_command_that_is_wrong() {
     let asked = ask("scrap", r#"{"command_id": "c-1", "by": "mes", "quantity": "three"}"#);
     assert_eq!((asked.command_id.as_deref(), asked.by.as_deref()), (Some("c-1"), Some("mes")));

@@ -2,6 +2,7 @@
 
 use super::{
     downtime,
+    reply::Outcome,
     state::{CountsData, Reason},
     window,
 };
@@ -149,6 +150,8 @@ pub struct Status<'a> {
     pub machines: Vec<About<'a>>,
     /// By id of the PLC; empty in the last will of a large plant.
     pub plcs: std::collections::BTreeMap<&'a str, Plc>,
+    /// What became of commands.
+    pub commands: Commands,
     /// What is wrong with the journal; `null` while all is well.
     pub trouble: Option<String>,
     /// Why the last reload was refused; `null` once one passed.
@@ -163,6 +166,34 @@ pub struct Refused {
     pub at: Time,
     /// What `andon check` said, or why it said nothing; its beginning, if it is long.
     pub text: String,
+}
+
+/// What became of commands, counted from the start of the process.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub struct Commands {
+    /// Carried out.
+    pub accepted: u64,
+    /// Not carried out, because something newer was known.
+    pub stale: u64,
+    /// Not carried out.
+    pub refused: u64,
+    /// Answered once more.
+    pub duplicate: u64,
+    /// Sent with QoS 0 when too many waited: not even read.
+    pub dropped: u64,
+}
+
+impl Commands {
+    /// One more was answered.
+    pub fn count(&mut self, answer: Outcome) {
+        let counter = match answer {
+            Outcome::Accepted => &mut self.accepted,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Refused => &mut self.refused,
+            Outcome::Duplicate => &mut self.duplicate,
+        };
+        *counter += 1;
+    }
 }
 
 /// A PLC in `G/status`; what is counted is counted from the start of the process.
