@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS told (work_order TEXT PRIMARY KEY, body TEXT, revisio
 
 
 class Store(cmms.Store):
-    tables = cmms.CUSTODY + TABLES
+    tables, kinds = cmms.CUSTODY + TABLES, ("work-request",)
 
     def book(self, data):
         """The highest revision of a request counts; `entered` is the one that the tracker has."""
@@ -105,7 +105,7 @@ class Store(cmms.Store):
 
     def commands(self, root, by):
         """Of each work order the first that is not answered."""
-        return self.db.execute("""SELECT topic, body FROM command WHERE rowid IN (
+        return self.db.execute("""SELECT id, topic, body FROM command WHERE rowid IN (
                                       SELECT min(rowid) FROM command WHERE answer IS NULL
                                       GROUP BY json_extract(body, '$.work_order')) ORDER BY rowid""").fetchall()
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A CMMS in one file: turns the work requests of an andon gateway into work orders, and answers with their state.
+"""A CMMS in one file: makes work orders of the work requests of an andon gateway, answers with their state, and books downtimes.
 
     pip install paho-mqtt
     ./cmms.py --broker 127.0.0.1:1883 --root andon/v1/acme/leipzig/hall-3 --gateway gw-hall-3 --db cmms.db
     ./cmms.py --db cmms.db --orders                        the work orders, as JSON
+    ./cmms.py --db cmms.db --cells                         downtime per machine, shift, order and reason, as JSON
     ./cmms.py --db cmms.db --close WO-1 --cause "worn seal" --mechanism wear --remedy "seal replaced"
 
-The gateway's configuration names it:  [[consumer]] id = "cmms", kinds = ["work-request"], may = ["work-order"]
+The gateway's configuration names it:  [[consumer]] id = "cmms", kinds = ["work-request", "downtime"], may = ["work-order"]
 The numbers in the comments are those of docs/consumers.md. A real CMMS keeps its own orders: bridge_roundup.py,
 which needs this file beside it, is for one.
 """
@@ -20,11 +21,11 @@ import uuid
 
 import paho.mqtt.client as mqtt
 
-KINDS = ("work-request",)
 WAIT_S = 10         # what is on its way when a digest arrives gets so long to arrive by itself
 REPLAY_S = 30       # a replay of which nothing was heard for so long is asked for again
 HEARTBEAT_S = 60    # a receipt at least so often
 REPEAT_S = 10       # a command is sent again, the same, until it is answered
+LOOK_S = 1          # so often what technicians have entered is looked at
 
 CUSTODY = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
@@ -38,12 +39,13 @@ ORDERS = """
 CREATE TABLE IF NOT EXISTS work_order (
     number INTEGER PRIMARY KEY AUTOINCREMENT, request TEXT UNIQUE, machine TEXT, line TEXT, asset TEXT,
     revision INT, title TEXT, description TEXT, priority INT, withdrawn INT, status TEXT, told INT, details TEXT);
+CREATE TABLE IF NOT EXISTS downtime (id TEXT PRIMARY KEY, revision INT, record TEXT);
 """
 
 
 class Store:
     """What must survive a crash of this program. Everything of one event is one transaction."""
-    tables = CUSTODY + ORDERS
+    tables, kinds = CUSTODY + ORDERS, ("work-request", "downtime")
 
     def __init__(self, path):
         self.db = sqlite3.connect(path)
@@ -64,17 +66,54 @@ class Store:
         with self.db:
             self.db.execute("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?)",
                             (event["source"], event["id"], epoch, topic, n, body))
-            self.book(event["data"])
+            if topic.endswith("/downtime"):
+                self.book_downtime(event["data"])
+            else:
+                self.book(event["data"])
             self.advance(epoch, topic)
+
+    def book_downtime(self, data):
+        """The whole record as it came; of several revisions the highest."""
+        self.db.execute("""INSERT INTO downtime VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
+                           SET revision = excluded.revision, record = excluded.record
+                           WHERE excluded.revision >= downtime.revision""",
+                        (data["downtime_id"], data["revision"], json.dumps(data)))
+
+    def cells(self):
+        """What the records say, summed per machine, shift, order and reason."""
+        sums = {}
+        for (record,) in self.db.execute("SELECT record FROM downtime"):
+            data = json.loads(record)
+            if data["status"] != "closed":
+                continue
+            seen = set()
+            for share in data["shares"]:
+                key = (data["machine"], share["shift"], share["order"], data["reason"] and data["reason"]["code"])
+                times, duration_ms = sums.get(key, (0, 0))
+                sums[key] = (times + (key not in seen), duration_ms + share["duration_ms"])
+                seen.add(key)
+        keys = ("machine", "shift", "order", "reason", "times", "duration_ms")
+        return [dict(zip(keys, key + sums[key])) for key in sorted(sums, key=str)]
+
+    def totals(self):
+        """Per machine and shift: a downtime counts once in each."""
+        sums = {}
+        for (record,) in self.db.execute("SELECT record FROM downtime"):
+            data = json.loads(record)
+            for shift in {share["shift"] for share in data["shares"]} if data["status"] == "closed" else ():
+                ms = sum(share["duration_ms"] for share in data["shares"] if share["shift"] == shift)
+                times, duration_ms = sums.get((data["machine"], shift), (0, 0))
+                sums[data["machine"], shift] = (times + 1, duration_ms + ms)
+        return sums
 
     def book(self, data):
         """A request is one work order. The highest revision counts; what a technician has entered stays."""
         held = self.db.execute("SELECT revision FROM work_order WHERE request = ?", (data["request_id"],)).fetchone()
         if held and held[0] > data["revision"]:
             return
-        self.db.execute("""INSERT INTO work_order (request, machine, line, asset, status, told) VALUES (?, ?, ?, ?, 'accepted', 0)
-                           ON CONFLICT (request) DO NOTHING""",
-                        (data["request_id"], data["machine"], data["line"], data["asset"]))
+        if not held:
+            self.db.execute("INSERT INTO work_order (request, machine, line, asset, status, told) VALUES (?, ?, ?, ?, 'accepted', 0)",
+                            (data["request_id"], data["machine"], data["line"], data["asset"]))
         withdrawn = data["status"] == "withdrawn"
         self.db.execute("""UPDATE work_order SET revision = ?, title = ?, description = ?, priority = ?, withdrawn = ?
                            WHERE request = ?""",
@@ -105,7 +144,7 @@ class Store:
                 body["command_id"] = command_id
                 self.db.execute("INSERT OR IGNORE INTO command VALUES (?, ?, ?, NULL)",
                                 (command_id, f"{root}/{order['line']}/{order['machine']}/command/work-order", json.dumps(body)))
-        return self.db.execute("SELECT topic, body FROM command WHERE answer IS NULL ORDER BY rowid").fetchall()
+        return self.db.execute("SELECT id, topic, body FROM command WHERE answer IS NULL ORDER BY rowid").fetchall()
 
     def answered(self, command_id, answer):
         with self.db:
@@ -153,6 +192,8 @@ class Consumer:
         self.own = f"{args.root}/_gateway/{args.gateway}"
         self.digest, self.check_at, self.receipt_at = None, None, 0
         self.replay, self.told_at = None, 0      # (command_id, when to give it up)
+        self.reported = None                     # the totals of the last receipt that had some
+        self.sent = {}                           # when each command that is not answered was sent last
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=args.consumer, clean_session=False)
         if args.username:
             self.client.username_pw_set(args.username, open(args.password_file).readline().strip() if args.password_file else None)
@@ -162,11 +203,11 @@ class Consumer:
         if reason.is_failure:
             return say(f"the broker refused: {reason}")
         # Anew on each connection: a broker may have lost the session, and a retained digest comes with a subscription.
-        topics = [f"{self.args.root}/+/+/event/{kind}" for kind in KINDS]
-        topics += [f"{self.own}/digest", f"{self.own}/replay/{self.args.consumer}", f"{self.own}/reply"]
-        topics += [f"{self.args.root}/+/+/reply"]
+        topics = [f"{self.args.root}/+/+/event/{kind}" for kind in self.store.kinds]
+        topics += [f"{self.own}/digest", f"{self.own}/replay/{self.args.consumer}", f"{self.args.root}/+/+/reply"]
         client.subscribe([(topic, 1) for topic in topics])
-        self.replay = None
+        self.replay = self.reported = None
+        self.sent, self.told_at = {}, 0
         say("connected")
 
     def heard(self, _client, _userdata, message):
@@ -192,17 +233,18 @@ class Consumer:
             self.confirm()
 
     def replied(self, reply):
-        """Accepted, a duplicate, stale or refused: each is an answer, and the command is not sent again."""
-        if reply["verb"] == "work-order":
+        """Accepted, a duplicate, stale or refused: each is an answer, but for one that asks to try again."""
+        if reply["verb"] == "work-order" and reply["code"] != "try_again":
             self.store.answered(reply["command_id"], reply["result"])
+            self.sent.pop(reply["command_id"], None)
             if reply["result"] in ("refused", "stale"):
                 say(f"work order {reply['result']}: {reply['code']}: {reply['text']}")
-        if self.replay and reply["command_id"] == self.replay[0] and reply["result"] != "accepted":
-            say(f"replay {reply['result']}: {reply['code']}: {reply['text']}")
+        if self.replay and reply["command_id"] == self.replay[0] and reply["result"] == "refused":
+            say(f"replay refused: {reply['code']}: {reply['text']}")
             self.replay = (self.replay[0], time.monotonic() + WAIT_S)
 
     def takes(self, topic):
-        return topic.rsplit("/", 1)[1] in KINDS
+        return topic.rsplit("/", 1)[1] in self.store.kinds
 
     def lacking(self):
         """4: topics of which something is missing, with the last event that is held."""
@@ -223,7 +265,7 @@ class Consumer:
         self.client.publish(f"{self.own}/command/replay", json.dumps(command), qos=1)
 
     def confirm(self):
-        """6: a receipt. A CMMS that books downtimes adds `totals`, as mes.py does."""
+        """6 and 7: a receipt, with the totals where nothing later is booked. How to mend what differs: mes.py."""
         digest, store = self.digest, self.store
         if digest is None or not self.client.is_connected():
             return
@@ -234,13 +276,23 @@ class Consumer:
                 store.put("sequence", digest["last_sequence"])
         receipt = {"consumer": self.args.consumer, "instance": store.get("instance"),
                    "epoch": store.get("epoch", digest["epoch"]), "sequence": store.get("sequence", 0)}
+        if "downtime" in store.kinds and level and all(store.tail(digest["epoch"], topic) == n for topic, n in digest["tails"].items() if self.takes(topic)):
+            ours = store.totals()
+            totals = []
+            for machine, shift in ((line["machine"], line["shift"]) for line in digest["totals"]):
+                times, duration_ms = ours.get((machine, shift), (0, 0))
+                totals.append({"machine": machine, "shift": shift, "times": times, "duration_ms": duration_ms})
+            if totals != self.reported:
+                receipt["totals"] = self.reported = totals
         self.client.publish(f"{self.own}/receipt/{self.args.consumer}", json.dumps(receipt), qos=1)
         self.receipt_at = time.monotonic()
 
-    def tell(self):
-        """Every command that is not answered, the same bytes: the gateway does each once."""
-        for topic, body in self.store.commands(self.args.root, self.args.consumer):
-            self.client.publish(topic, body, qos=1)
+    def tell(self, now):
+        """What is not answered, the same bytes again: the gateway does each once, and goes by the revision, not by what comes last."""
+        for command_id, topic, body in self.store.commands(self.args.root, self.args.consumer):
+            if now - self.sent.get(command_id, -REPEAT_S) >= REPEAT_S:
+                self.sent[command_id] = now
+                self.client.publish(topic, body, qos=1)
 
     def tick(self):
         now = time.monotonic()
@@ -252,9 +304,9 @@ class Consumer:
             self.check()
         if now - self.receipt_at > HEARTBEAT_S:
             self.confirm()
-        if now - self.told_at > REPEAT_S and self.client.is_connected():
+        if now - self.told_at > LOOK_S and self.client.is_connected():
             self.told_at = now
-            self.tell()
+            self.tell(now)
 
     def run(self):
         host, _, port = self.args.broker.rpartition(":")
@@ -288,6 +340,7 @@ def options(what):
 def main():
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--orders", action="store_true", help="print the work orders, and end")
+    parser.add_argument("--cells", action="store_true", help="print the downtimes that are booked, and end")
     parser.add_argument("--close", metavar="WO-N", help="complete a work order, and end; what runs tells the gateway")
     parser.add_argument("--technician", default="technician")
     parser.add_argument("--cause")
@@ -296,6 +349,8 @@ def main():
     args = parser.parse_args()
     if args.orders:
         return print(json.dumps(Store(args.db).orders()))
+    if args.cells:
+        return print(json.dumps(Store(args.db).cells()))
     if args.close:
         details = {key: getattr(args, key) for key in ("technician", "cause", "mechanism", "remedy") if getattr(args, key)}
         return Store(args.db).set(int(args.close.removeprefix("WO-")), "completed", details)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""An MES in one file: books the downtimes of an andon gateway per machine and shift, and can prove that it has them all.
+"""An MES in one file: books the downtimes of an andon gateway, can prove that it has them all, and says what they were.
 
     pip install paho-mqtt
     ./mes.py --broker 127.0.0.1:1883 --root andon/v1/acme/leipzig/hall-3 --gateway gw-hall-3 --db mes.db
-    ./mes.py --db mes.db --totals          what is booked, as JSON
+    ./mes.py --db mes.db --totals          what is booked per machine and shift, as JSON; --cells: per order and reason too
+    ./mes.py --db mes.db --send line-2/press-7/command/reason '{"downtime_id": "0199…", "code": "mech.jam"}'
 
-The gateway's configuration names it:  [[consumer]] id = "mes", kinds = ["downtime"]
+The gateway's configuration names it:  [[consumer]] id = "mes", kinds = ["downtime"], may = ["order", "reason"]
 The numbers in the comments are those of docs/consumers.md. To take other kinds of events, change KINDS and book().
 """
 import argparse
@@ -22,6 +23,7 @@ KINDS = ("downtime",)
 WAIT_S = 10         # what is on its way when a digest arrives gets so long to arrive by itself
 REPLAY_S = 30       # a replay of which nothing was heard for so long is asked for again
 HEARTBEAT_S = 60    # a receipt at least so often
+REPEAT_S = 10       # a command is sent again, the same, until it is answered
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
@@ -30,8 +32,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS place ON event (epoch, topic, n);
 CREATE TABLE IF NOT EXISTS tail (epoch INT, topic TEXT, n INT, PRIMARY KEY (epoch, topic));
 CREATE TABLE IF NOT EXISTS missing (epoch INT, topic TEXT, first INT, last INT, why TEXT);
 CREATE TABLE IF NOT EXISTS downtime (id TEXT PRIMARY KEY, machine TEXT, number TEXT, revision INT, status TEXT, reason TEXT);
-CREATE TABLE IF NOT EXISTS share (id TEXT, machine TEXT, shift TEXT, duration_ms INT);
+CREATE TABLE IF NOT EXISTS share (id TEXT, machine TEXT, shift TEXT, job TEXT, duration_ms INT);
 CREATE INDEX IF NOT EXISTS shares ON share (id);
+CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, topic TEXT, subject TEXT, body TEXT, answer TEXT);
 """
 
 
@@ -69,8 +72,9 @@ class Store:
         self.db.execute("INSERT OR REPLACE INTO downtime VALUES (?, ?, ?, ?, ?, ?)",
                         (data["downtime_id"], data["machine"], data["number"], data["revision"], data["status"], reason))
         self.db.execute("DELETE FROM share WHERE id = ?", (data["downtime_id"],))
-        self.db.executemany("INSERT INTO share VALUES (?, ?, ?, ?)",
-                            [(data["downtime_id"], data["machine"], s["shift"], s["duration_ms"]) for s in data["shares"]])
+        self.db.executemany("INSERT INTO share VALUES (?, ?, ?, ?, ?)",
+                            [(data["downtime_id"], data["machine"], s["shift"], s["order"], s["duration_ms"])
+                             for s in data["shares"]])
 
     def tail(self, epoch, topic):
         row = self.db.execute("SELECT n FROM tail WHERE epoch = ? AND topic = ?", (epoch, topic)).fetchone()
@@ -105,6 +109,31 @@ class Store:
                                   WHERE d.status = 'closed' GROUP BY 1, 2 ORDER BY 1, 2""")
         return [dict(zip(("machine", "shift", "times", "duration_ms"), row)) for row in rows]
 
+    def cells(self):
+        rows = self.db.execute("""SELECT s.machine, s.shift, s.job, d.reason, COUNT(DISTINCT s.id), SUM(s.duration_ms)
+                                  FROM share s JOIN downtime d USING (id)
+                                  WHERE d.status = 'closed' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""")
+        return [dict(zip(("machine", "shift", "order", "reason", "times", "duration_ms"), row)) for row in rows]
+
+    def enter(self, by, topic, keys):
+        """A command that is to be sent: what runs sends it, under an id that stays the same."""
+        body = {"command_id": str(uuid.uuid4()), "by": by, **keys}
+        subject = f"{topic} {keys.get('order') or keys.get('downtime_id')}"
+        with self.db:
+            self.db.execute("INSERT INTO command VALUES (?, ?, ?, ?, NULL)",
+                            (body["command_id"], topic, subject, json.dumps(body)))
+
+    def due(self):
+        """Of each subject the first that is not answered: what was sent later might arrive earlier."""
+        return self.db.execute("""SELECT id, topic, body FROM command c WHERE answer IS NULL AND rowid =
+                                  (SELECT min(rowid) FROM command WHERE subject = c.subject AND answer IS NULL)
+                                  ORDER BY rowid""").fetchall()
+
+    def answered(self, command_id, answer):
+        """Whether it is one of ours, and was open until now."""
+        with self.db:
+            return self.db.execute("UPDATE command SET answer = ? WHERE id = ? AND answer IS NULL", (answer, command_id)).rowcount
+
     def before(self, epoch, topic, shift):
         """The last event of a topic before all that have told of downtimes in this shift."""
         row = self.db.execute("""SELECT min(n) FROM event WHERE epoch = ? AND topic = ?
@@ -129,6 +158,7 @@ class Consumer:
         self.digest, self.check_at, self.receipt_at = None, None, 0
         self.replay, self.refetched = None, set()     # (command_id, when to give it up)
         self.reported = None                          # the totals of the last receipt that had some
+        self.sent = {}                                # when each command that is not answered was sent last
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=args.consumer, clean_session=False)
         if args.username:
             self.client.username_pw_set(args.username, open(args.password_file).readline().strip() if args.password_file else None)
@@ -139,9 +169,10 @@ class Consumer:
             return say(f"the broker refused: {reason}")
         # Anew on each connection: a broker may have lost the session, and a retained digest comes with a subscription.
         topics = [f"{self.args.root}/+/+/event/{kind}" for kind in KINDS]
-        topics += [f"{self.own}/digest", f"{self.own}/replay/{self.args.consumer}", f"{self.own}/reply"]
+        topics += [f"{self.own}/digest", f"{self.own}/replay/{self.args.consumer}", f"{self.args.root}/+/+/reply"]
         client.subscribe([(topic, 1) for topic in topics])
         self.replay = self.reported = None
+        self.sent = {}
         say("connected")
 
     def heard(self, _client, _userdata, message):
@@ -153,7 +184,7 @@ class Consumer:
         if message.topic == f"{self.own}/digest":
             self.digest, self.check_at = word, time.monotonic() + WAIT_S
             self.confirm()
-        elif message.topic == f"{self.own}/reply":
+        elif message.topic.endswith("/reply"):
             self.replied(word["data"])
         elif "specversion" in word:
             if self.replay:
@@ -166,9 +197,15 @@ class Consumer:
             self.confirm()
 
     def replied(self, reply):
-        if self.replay and reply["command_id"] == self.replay[0] and reply["result"] != "accepted":
-            say(f"replay {reply['result']}: {reply['code']}: {reply['text']}")
-            self.replay = (self.replay[0], time.monotonic() + WAIT_S)
+        """Accepted, refused, or the same once more: each is an answer, but for one that asks to try again."""
+        if self.replay and reply["command_id"] == self.replay[0]:
+            if reply["result"] == "refused":
+                say(f"replay refused: {reply['code']}: {reply['text']}")
+                self.replay = (self.replay[0], time.monotonic() + WAIT_S)
+        elif reply["code"] != "try_again" and self.store.answered(reply["command_id"], reply["result"]):
+            self.sent.pop(reply["command_id"], None)
+            if reply["result"] == "refused":
+                say(f"{reply['verb']} refused: {reply['code']}: {reply['text']}")
 
     def takes(self, topic):
         return topic.rsplit("/", 1)[1] in KINDS
@@ -225,6 +262,13 @@ class Consumer:
             if topic.split("/")[1] == theirs["machine"] and topic.endswith("/downtime"):
                 self.ask({topic: self.store.before(self.digest["epoch"], topic, theirs["shift"])})
 
+    def tell(self, now):
+        """What is not answered, the same bytes again: the gateway does each once."""
+        for command_id, topic, body in self.store.due():
+            if now - self.sent.get(command_id, -REPEAT_S) >= REPEAT_S:
+                self.sent[command_id] = now
+                self.client.publish(f"{self.args.root}/{topic}", body, qos=1)
+
     def tick(self):
         now = time.monotonic()
         if self.replay and now > self.replay[1]:
@@ -235,6 +279,8 @@ class Consumer:
             self.check()
         if now - self.receipt_at > HEARTBEAT_S:
             self.confirm()
+        if self.client.is_connected():
+            self.tell(now)
 
     def run(self):
         host, _, port = self.args.broker.rpartition(":")
@@ -263,9 +309,15 @@ def main():
     parser.add_argument("--username")
     parser.add_argument("--password-file")
     parser.add_argument("--totals", action="store_true", help="print what is booked, and end")
+    parser.add_argument("--cells", action="store_true", help="the same per order and reason too")
+    parser.add_argument("--send", nargs=2, action="append", metavar=("TOPIC", "JSON"),
+                        help="a command, its topic below the root; what runs sends it. May be given several times")
     args = parser.parse_args()
-    if args.totals:
-        return print(json.dumps(Store(args.db).totals()))
+    if args.totals or args.cells:
+        return print(json.dumps(Store(args.db).cells() if args.cells else Store(args.db).totals()))
+    if args.send:
+        store = Store(args.db)
+        return [store.enter(args.consumer, topic, json.loads(keys)) for topic, keys in args.send] and None
     if not (args.root and args.gateway):
         parser.error("--root and --gateway are needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
