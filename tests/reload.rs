@@ -21,7 +21,7 @@ use std::{
         net::UnixDatagram,
     },
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -204,6 +204,68 @@ fn a_bad_edit_is_refused_aloud_and_the_old_configuration_goes_on() {
     is_never_offline(&ear);
     assert_eq!(notices(&gapless(&ear.heard()), "reload_refused"), 1);
     daemon.stop();
+}
+
+#[test]
+fn a_command_that_comes_in_between_waits_at_the_broker_and_is_answered() {
+    let (plc, broker, ear, place) = shop();
+    let more = "[[reason]]\ncode = \"mech.jam\"\nclass = \"failure\"\n[commands]\nfrom = [\"mes\"]\n";
+    place.configure(&(config(plc.port, broker.port) + more));
+    let daemon = place.run(&[]);
+    ear.until_event("state.changed", is_state("running"));
+    plc.coil(0, false);
+    let opened = ear.until_event("downtime.opened", |_| true);
+    hang_up(&daemon);
+    daemon.until_logged("gateway stopped");
+    let id = &opened["data"]["downtime_id"];
+    let reason = json!({ "command_id": "c-1", "by": "mes", "downtime_id": id, "code": "mech.jam" });
+    andon::publish(&broker, &format!("{MACHINE}/command/reason"), reason.to_string().as_bytes(), &[]);
+    let reply = ear.until("the answer", |heard| heard.topic == format!("{MACHINE}/reply")).json();
+    assert_eq!(
+        (&reply["data"]["result"], &reply["data"]["command_id"]),
+        (&json!("accepted"), &json!("c-1")),
+        "{reply}"
+    );
+    let updated = ear.until_event("downtime.updated", |event| event["data"]["reason"]["code"] == "mech.jam");
+    assert_eq!(identity(&opened), identity(&updated));
+    until_started(&daemon, 2);
+    is_never_offline(&ear);
+    daemon.stop();
+}
+
+/// The pid that the data folder is locked by.
+fn holder(place: &Place) -> Option<i32> {
+    fs::read_to_string(place.path("data/lock")).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn a_terminal_that_is_closed_takes_the_gateway_along() {
+    let (plc, broker, ear, place) = shop();
+    let andon = place.command(&["run", "-c", "andon.toml"]);
+    let mut terminal = Command::new("socat");
+    terminal.arg("-").arg(format!("EXEC:{} run -c andon.toml,pty,setsid,ctty,stderr", env!("CARGO_BIN_EXE_andon")));
+    for (name, value) in andon.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    terminal.current_dir(andon.get_current_dir().unwrap()).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut terminal = terminal.spawn().expect("socat is installed");
+    ear.until_event("state.changed", is_state("running"));
+    let pid = holder(&place).expect("it runs");
+    let here = Path::new("/proc").join(pid.to_string());
+    // As long as the terminal is there it is a wish like any other.
+    let started = statuses(&ear)[0]["started_at"].clone();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::HUP).unwrap();
+    ear.until("the next program", |heard| heard.topic == STATUS && heard.json()["started_at"] != started);
+    plc.until_polled();
+    is_never_offline(&ear);
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    eventually("it ends", || !here.exists() || fs::read_to_string(here.join("stat")).is_ok_and(|s| s.contains(") Z ")));
+    eventually("offline", || statuses(&ear).last().unwrap()["status"] == "offline");
+    drop(broker);
 }
 
 /// A program that can be exchanged, as a package does it: beside it, then by rename.

@@ -31,9 +31,9 @@ const LINGER: Duration = Duration::from_millis(200);
 const LAST_LOOK: Duration = Duration::from_millis(1);
 
 pub(super) fn run(files: &ConfigFiles, record: Option<PathBuf>, clock_speed: u32) -> Result<(), Failure> {
+    let plan = files.load()?;
     // Threads that begin now are never the ones that a signal interrupts, so none is lost between two programs.
     program::hold_signals();
-    let plan = files.load()?;
     let log = log(tracing::Level::INFO);
     if clock_speed > 1 {
         tracing::warn!(clock_speed, "the clock runs fast: a simulation, whose stamps are no wall-clock times");
