@@ -294,7 +294,13 @@ fn every_format_says_the_same_with_and_without_what_is_kept() {
     by_hand(folder.path(), "UPDATE stated SET revision = 1 WHERE kind = 'day' AND machine <> 'm1'");
     let all = || asked.iter().map(|words| ask(folder.path(), &[&["report"], &words[..]].concat())).collect::<Vec<_>>();
     let kept = all();
+    // From the machine on whose pages cannot be used, everything comes from the journal: no line twice, none left out.
+    let hours = || ask(folder.path(), &["report", "--format", "csv", "--window", "hour"]);
+    let of_pages = hours();
+    by_hand(folder.path(), "UPDATE page SET stale = 1 WHERE machine = 'm1'");
+    assert_eq!(of_pages, hours());
     by_hand(folder.path(), NO_HISTORY);
+    assert_eq!(of_pages, hours());
     for ((words, kept), counted) in asked.iter().zip(kept).zip(all()) {
         assert_eq!(kept, counted, "{words:?}");
         assert_eq!((kept.0, kept.2.as_str()), (0, ""), "{words:?}");

@@ -81,8 +81,7 @@ pub(super) fn run(length: Option<Duration>) -> Result<(), Failure> {
     outcome?;
     println("\nThe report, from the journal:\n");
     let everything = Asked { machine: None, kind: Kind::All, range: (Stamp::MIN, Stamp::MAX), depth: Depth::Whole };
-    let figures = past::read(&gateway_settings(&plan, &folder), &everything)?;
-    let sheet = figures.sheet(&[Kind::All], (Stamp::MIN, Stamp::MAX), None, By::Machine);
+    let sheet = past::read(&gateway_settings(&plan, &folder), &everything, By::Machine)?;
     let mut out = io::stdout().lock();
     Failure::unless_printed(sheet.write(Format::Table, Ink::of(&out), &mut out))
 }

@@ -5,6 +5,7 @@ mod sheet;
 mod table;
 pub(super) mod words;
 
+pub(super) use rows::Csv;
 pub(super) use sheet::{AsOf, Figure, Sheet};
 pub(super) use table::OF_CALENDAR;
 
@@ -79,8 +80,6 @@ pub(super) struct Figures {
 #[derive(Default)]
 struct Page {
     book: Book,
-    /// Windows that are kept, of the kind that is asked for, as deep as it is asked for.
-    stated: Vec<Stated>,
     /// How often each other shift (or day) was stated, by its id.
     revisions: BTreeMap<String, u64>,
     /// The last event that told its counts.
@@ -119,20 +118,15 @@ impl Figures {
         }
     }
 
-    /// Goes on from what is kept: of each machine its windows and the book that the others are counted from, which
-    /// reaches up to what is known.
-    pub(super) fn resume(&mut self, known: &Known, mut kept: BTreeMap<String, (Vec<Stated>, Book)>) {
+    /// Goes on from what is known.
+    pub(super) fn resume(&mut self, known: &Known) {
         self.as_of = AsOf { sequence: known.last_sequence(), at: self.as_of.at.max(known.at) };
         self.rules = Arc::new(self.rules.on(&known.wall));
         for (rules, page) in self.rules.machines.iter().zip(&mut self.books) {
-            if let Some((stated, book)) = kept.remove(&rules.id) {
-                let told = known.machines.get(&rules.id).and_then(|machine| machine.told.as_ref());
-                page.counted = told.map_or(0, |told| told.sequence);
-                page.latest = told.map(|told| told.counts);
-                (page.stated, page.book) = (stated, book);
-                let told = known.machines.get(&rules.id).into_iter().flat_map(|machine| &machine.stated);
-                page.revisions = told.map(|(id, stated)| (id.clone(), stated.revision)).collect();
-            }
+            let Some(machine) = known.machines.get(&rules.id) else { continue };
+            page.counted = machine.told.as_ref().map_or(0, |told| told.sequence);
+            page.latest = machine.told.as_ref().map(|told| told.counts);
+            page.revisions = machine.stated.iter().map(|(id, stated)| (id.clone(), stated.revision)).collect();
         }
     }
 
@@ -160,18 +154,39 @@ impl Figures {
     }
 
     /// The windows of these kinds that overlap the range, `all` cut to it, as a sheet that can be shown.
-    pub(super) fn sheet(mut self, kinds: &[Kind], range: (Stamp, Stamp), machine: Option<&str>, by: By) -> Sheet {
+    pub(super) fn sheet(self, kinds: &[Kind], range: (Stamp, Stamp), by: By) -> Sheet {
+        let places = kinds.iter().flat_map(|kind| (0..self.books.len()).map(move |place| (*kind, place)));
+        let figures = places.flat_map(|(kind, place)| self.of(place, kind, range)).collect();
+        self.sheet_of(figures, by)
+    }
+
+    /// The windows of one machine.
+    pub(super) fn of(&self, place: usize, kind: Kind, range: (Stamp, Stamp)) -> Vec<Figure> {
         let mut figures = Vec::new();
-        let mut stated: Vec<Vec<Stated>> = self.books.iter_mut().map(|page| std::mem::take(&mut page.stated)).collect();
-        for kind in kinds {
-            for ((rules, page), stated) in self.rules.machines.iter().zip(&self.books).zip(&mut stated) {
-                if machine.is_none_or(|id| id == rules.id) {
-                    self.windows(*kind, (rules, page), std::mem::take(stated), range, &mut figures);
-                }
-            }
-        }
+        self.windows(kind, (&self.rules.machines[place], &self.books[place]), Vec::new(), range, &mut figures);
+        figures
+    }
+
+    /// The same out of what is kept of it: windows of this kind, and the book that the others are counted from, which
+    /// reaches up to what is known.
+    pub(super) fn of_kept(
+        &mut self,
+        place: usize,
+        (stated, book): (Vec<Stated>, Book),
+        kind: Kind,
+        range: (Stamp, Stamp),
+    ) -> Vec<Figure> {
+        let mut figures = Vec::with_capacity(stated.len() + 1);
+        self.books[place].book = book;
+        self.windows(kind, (&self.rules.machines[place], &self.books[place]), stated, range, &mut figures);
+        self.books[place].book = Book::default();
+        figures
+    }
+
+    /// A sheet of windows that were made of this.
+    pub(super) fn sheet_of(self, figures: Vec<Figure>, by: By) -> Sheet {
         let as_of = AsOf { at: self.rules.calendar.wall().of(self.as_of.at), ..self.as_of };
-        Sheet::new(self.rules.clone(), as_of, figures, by)
+        Sheet::new(self.rules, as_of, figures, by)
     }
 
     fn windows(
@@ -217,7 +232,7 @@ impl Figures {
             let revision = stated.revision;
             match window {
                 Some(window) => Figure { revision, ..Figure::of_machine(machine, word, stated.id, window) },
-                None => Figure { revision, ..Figure::kept(machine, word, stated) },
+                None => Figure::kept(machine, word, stated),
             }
         }));
         let is_new = |period: &Period| last.as_ref().is_none_or(|(to, id)| *to < period.to && *id != period.id);

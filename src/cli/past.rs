@@ -5,7 +5,7 @@
 
 use super::{
     Exit, Failure,
-    figures::{Figures, Kind},
+    figures::{By, Figure, Figures, Kind, Sheet},
 };
 use crate::{
     books::{Book, Convention, Terms, window},
@@ -13,7 +13,7 @@ use crate::{
     gateway::Settings,
     io::journal::{
         self, Marks as MarksFile, Reader,
-        history::{Depth, Page, Stated},
+        history::{Depth, Stated},
     },
     shop::{Known, Marks, Rules, rules::MachineRules},
 };
@@ -31,41 +31,68 @@ pub(super) struct Asked<'a> {
     pub(super) depth: Depth,
 }
 
-/// What is read at once.
-struct Found {
-    known: Known,
-    kept: Vec<(String, Vec<Stated>, Vec<Page>)>,
-    terms: BTreeMap<i64, String>,
+/// The figures, as far as the question goes.
+pub(super) fn read(settings: &Settings, asked: &Asked<'_>, by: By) -> Result<Sheet, Failure> {
+    let mut all = Vec::new();
+    let figures = each(settings, asked, |mut of_machine| all.append(&mut of_machine))?;
+    Ok(figures.sheet_of(all, by))
 }
 
-/// The figures, as far as the question goes.
-pub(super) fn read(settings: &Settings, asked: &Asked<'_>) -> Result<Figures, Failure> {
+/// The same, one machine after the other, and at last what they were made of. Whoever takes them must wait for nobody:
+/// the database is being read, and a transaction that stays open makes the WAL grow.
+pub(super) fn each(
+    settings: &Settings,
+    asked: &Asked<'_>,
+    mut take: impl FnMut(Vec<Figure>),
+) -> Result<Figures, Failure> {
     let reader = Reader::open(&settings.journal.data_dir).map_err(|error| unusable(&error))?;
     let rules = Arc::new(settings.rules.clone());
-    let found = reader.at_once(|reader| find(reader, &rules, asked)).map_err(|error| unusable(&error))?;
+    let is_asked = |place: &usize| asked.machine.is_none_or(|id| id == rules.machines[*place].id);
+    let mut places = (0..rules.machines.len()).filter(is_asked).peekable();
     let mut figures = Figures::new(rules.clone());
-    let is_resumed = found.is_some_and(|found| resume(&mut figures, &rules, asked, found));
-    if !is_resumed {
-        let mut passed_over = 0;
-        reader
-            .each_row(|row| match serde_json::from_str::<Told>(&row.internal) {
-                Ok(told) => figures.enter(&told),
-                Err(_) => passed_over += 1,
-            })
-            .map_err(|error| unusable(&error))?;
-        if passed_over > 0 {
-            super::eprint_words(&format!("warning: {passed_over} events of another version were passed over\n"));
+    let is_kept = reader.at_once(|reader| {
+        let Some(mut known) = known(reader)? else { return Ok(false) };
+        figures.resume(&known);
+        mark(&mut figures, reader, settings)?;
+        let mut terms = None;
+        while let Some(place) = places.peek() {
+            let Some(kept) = kept(reader, &rules, &rules.machines[*place], asked, (&mut known, &mut terms))? else {
+                return Ok(false);
+            };
+            take(figures.of_kept(*place, kept, asked.kind, asked.range));
+            places.next();
         }
+        Ok(true)
+    });
+    if is_kept.map_err(|error| unusable(&error))? {
+        return Ok(figures);
     }
-    let (marks, instance) =
-        reader.at_once(|reader| Ok((reader.marks()?, reader.instance()?))).map_err(|error| unusable(&error))?;
+    let mut figures = Figures::new(rules.clone());
+    let mut passed_over = 0;
+    reader
+        .each_row(|row| match serde_json::from_str::<Told>(&row.internal) {
+            Ok(told) => figures.enter(&told),
+            Err(_) => passed_over += 1,
+        })
+        .map_err(|error| unusable(&error))?;
+    if passed_over > 0 {
+        super::eprint_words(&format!("warning: {passed_over} events of another version were passed over\n"));
+    }
+    reader.at_once(|reader| mark(&mut figures, reader, settings)).map_err(|error| unusable(&error))?;
+    places.for_each(|place| take(figures.of(place, asked.kind, asked.range)));
+    Ok(figures)
+}
+
+/// Enters what was seen last, on the disk and in memory.
+fn mark(figures: &mut Figures, reader: &Reader, settings: &Settings) -> Result<(), journal::Error> {
+    let (marks, instance) = (reader.marks()?, reader.instance()?);
     let in_memory = MarksFile::place(&settings.journal, instance).read().map(|kept| kept.body);
     for marks in [marks, in_memory].into_iter().flatten() {
         if let Ok(marks) = serde_json::from_str::<Marks>(&marks) {
             figures.mark(&marks);
         }
     }
-    Ok(figures)
+    Ok(())
 }
 
 pub(super) fn unusable(error: &journal::Error) -> Failure {
@@ -78,8 +105,8 @@ pub(super) fn follows(reader: &Reader) -> Result<bool, journal::Error> {
     Ok(reader.history_through()?.is_some_and(|through| through >= snapshot))
 }
 
-/// `None` where the history does not follow the journal.
-fn find(reader: &Reader, rules: &Rules, asked: &Asked<'_>) -> Result<Option<Found>, journal::Error> {
+/// What the events told; `None` where the history does not follow the journal, or they cannot be read.
+fn known(reader: &Reader) -> Result<Option<Known>, journal::Error> {
     if !follows(reader)? {
         return Ok(None);
     }
@@ -96,31 +123,7 @@ fn find(reader: &Reader, rules: &Rules, asked: &Asked<'_>) -> Result<Option<Foun
             Err(_) => return Ok(None),
         }
     }
-    let wall = &known.wall;
-    let (begin, end) = wall.hull(asked.range.0, asked.range.1);
-    let mut kept = Vec::new();
-    for machine in rules.machines.iter().filter(|machine| asked.machine.is_none_or(|id| id == machine.id)) {
-        let stated = match table(asked.kind, machine) {
-            Some(kind) => reader.windows((&machine.id, kind), asked.range, asked.depth)?,
-            None => Vec::new(),
-        };
-        let pages = match table(asked.kind, machine) {
-            // What is not final, and what has no line yet.
-            Some(_) => {
-                let open = stated.iter().filter(|stated| !stated.is_settled(wall));
-                let open = open.map(|stated| wall.hull(stated.from, stated.to).0).min();
-                let new = stated.last().map(|stated| wall.hull(stated.to, Stamp::MAX).0);
-                let from = open.into_iter().chain(new).min().unwrap_or(begin);
-                reader.pages(&machine.id, (from, end), true)?
-            }
-            None => reader.pages(&machine.id, (begin, end), true)?,
-        };
-        kept.push((machine.id.clone(), stated, pages));
-    }
-    let is_other = |stated: &Stated| stated.terms.is_some();
-    let has_terms = kept.iter().flat_map(|(_, stated, _)| stated).any(is_other);
-    let terms = if has_terms { reader.terms()? } else { BTreeMap::new() };
-    Ok(Some(Found { known, kept, terms }))
+    Ok(Some(known))
 }
 
 /// Where windows of this kind are kept.
@@ -132,40 +135,69 @@ fn table(kind: Kind, machine: &MachineRules) -> Option<shift::Kind> {
     }
 }
 
-/// `false` where it cannot be used.
-fn resume(figures: &mut Figures, rules: &Rules, asked: &Asked<'_>, found: Found) -> bool {
-    let known = found.known;
-    let end = known.wall.hull(asked.range.0, asked.range.1).1;
-    let terms: BTreeMap<i64, Convention> = found
-        .terms
-        .iter()
-        .filter_map(|(print, body)| Some((*print, serde_json::from_str::<Terms>(body).ok()?.oee.convention)))
-        .collect();
-    let mut kept = BTreeMap::new();
-    for (id, mut stated, pages) in found.kept {
-        let Some(machine) = rules.machines.iter().find(|machine| machine.id == id) else { continue };
-        for one in &mut stated {
-            let convention = one.terms.and_then(|print| terms.get(&print)).copied();
-            window::judge(&mut one.window, convention.unwrap_or(rules.oee.convention));
+/// By the fingerprint of the rules, the convention that kept windows are judged by; `None` before anybody asked.
+type Conventions = Option<BTreeMap<i64, Convention>>;
+
+/// What is kept of a machine: its windows, judged, and the book that the others are counted from. `None` where it cannot
+/// be used.
+fn kept(
+    reader: &Reader,
+    rules: &Rules,
+    machine: &MachineRules,
+    asked: &Asked<'_>,
+    (known, terms): (&mut Known, &mut Conventions),
+) -> Result<Option<(Vec<Stated>, Book)>, journal::Error> {
+    let wall = &known.wall;
+    let (begin, end) = wall.hull(asked.range.0, asked.range.1);
+    let (mut stated, pages) = match table(asked.kind, machine) {
+        Some(kind) => {
+            let stated = reader.windows((&machine.id, kind), asked.range, asked.depth)?;
+            // What is not final, and what has no line yet.
+            let open = stated.iter().filter(|stated| !stated.is_settled(wall));
+            let open = open.map(|stated| wall.hull(stated.from, stated.to).0).min();
+            let new = stated.last().map(|stated| wall.hull(stated.to, Stamp::MAX).0);
+            let from = open.into_iter().chain(new).min().unwrap_or(begin);
+            let pages = reader.pages(&machine.id, (from, end), true)?;
+            (stated, pages)
         }
-        if asked.kind == Kind::Shift && !machine.calendar.has_shifts() {
-            // A holiday is a day, but no shift.
-            stated.retain(|day| !machine.calendar.is_off(day.from));
-        }
-        let mut book = Book::default();
-        let reaches = pages.last().is_none_or(|last| last.from < end);
-        for page in pages {
-            match serde_json::from_str::<Book>(&page.body) {
-                Ok(page_book) if !page.is_stale => book.join(page_book),
-                _ => return false,
-            }
-        }
-        // Between the last page that was asked for and what is in memory there may be others.
-        if reaches && let Some(machine) = known.machines.get(&id) {
-            book.join(machine.book.clone());
-        }
-        kept.insert(id, (stated, book));
+        None => (Vec::new(), reader.pages(&machine.id, (begin, end), true)?),
+    };
+    for one in &mut stated {
+        let convention = match one.terms {
+            Some(print) => conventions(reader, terms)?.get(&print).copied(),
+            None => None,
+        };
+        window::judge(&mut one.window, convention.unwrap_or(rules.oee.convention));
     }
-    figures.resume(&known, kept);
-    true
+    if asked.kind == Kind::Shift && !machine.calendar.has_shifts() {
+        // A holiday is a day, but no shift.
+        stated.retain(|day| !machine.calendar.is_off(day.from));
+    }
+    let mut book = Book::default();
+    let reaches = pages.last().is_none_or(|last| last.from < end);
+    for page in pages {
+        match serde_json::from_str::<Book>(&page.body) {
+            Ok(page_book) if !page.is_stale => book.join(page_book),
+            _ => return Ok(None),
+        }
+    }
+    // Between the last page that was asked for and what is in memory there may be others.
+    if reaches && let Some(machine) = known.machines.get_mut(&machine.id) {
+        // Nobody asks for it again: the books of many machines are most of what is known.
+        book.join(std::mem::take(&mut machine.book));
+    }
+    Ok(Some((stated, book)))
+}
+
+/// Read once, where a window names rules.
+fn conventions<'a>(
+    reader: &Reader,
+    terms: &'a mut Conventions,
+) -> Result<&'a BTreeMap<i64, Convention>, journal::Error> {
+    if terms.is_none() {
+        let convention = |body: &str| Some(serde_json::from_str::<Terms>(body).ok()?.oee.convention);
+        let kept = reader.terms()?;
+        *terms = Some(kept.iter().filter_map(|(print, body)| Some((*print, convention(body)?))).collect());
+    }
+    Ok(terms.get_or_insert_default())
 }

@@ -78,7 +78,7 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     };
     let kinds = if what.window.is_empty() { kinds } else { what.window.clone() };
     let figures = play(plan, &what.samples, what.events.as_deref())?;
-    let sheet = figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), None, what.by.unwrap_or(by));
+    let sheet = figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), what.by.unwrap_or(by));
     let print = |sheet: &Sheet, format| {
         let mut out = io::stdout().lock();
         Failure::unless_printed(sheet.write(format, Ink::of(&out), &mut out))
@@ -147,7 +147,7 @@ pub fn replay(plan: Plan, samples: &Path) -> Result<Replayed, Failure> {
     let mut replay = Replay::new(plan, Some(Vec::new()));
     replay.play(&mut samples)?;
     let kinds = [Kind::All, Kind::Shift, Kind::Day, Kind::Hour, Kind::Order];
-    let sheet = replay.figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), None, By::Machine);
+    let sheet = replay.figures.sheet(&kinds, (Stamp::MIN, Stamp::MAX), By::Machine);
     let mut report = Vec::new();
     sheet.write(Format::Json, Ink::none(), &mut report).map_err(|error| Failure::new(Exit::Bug, &error))?;
     Ok(Replayed { events: replay.events.unwrap_or_default(), report })

@@ -2,13 +2,13 @@
 
 use super::{
     Exit, Failure,
-    figures::{By, Format, Kind, Sheet, words::Ink},
+    figures::{By, Csv, Format, Kind, words::Ink},
     past::{self, Asked},
     verify,
 };
 use crate::{config::Plan, event::Stamp, io::journal::history::Depth};
 use clap::Args;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 
 #[derive(Debug, Args)]
 pub(super) struct What {
@@ -54,15 +54,18 @@ pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     }
     let range = (what.from.unwrap_or(Stamp::MIN), what.to.unwrap_or(Stamp::MAX));
     let machine = what.machine.as_deref();
-    let sheet = |depth| -> Result<Sheet, Failure> {
-        let asked = Asked { machine, kind: what.window, range, depth };
-        Ok(past::read(&settings, &asked)?.sheet(&[what.window], range, machine, what.by))
-    };
-    let mut shown = sheet(what.format.depth())?;
-    if shown.wants_more(what.format) {
-        shown = sheet(Depth::Whole)?;
+    let asked = |depth| Asked { machine, kind: what.window, range, depth };
+    let mut out = io::stdout().lock();
+    if what.by == By::Machine && matches!(what.format, Format::Csv | Format::Losses) {
+        // Machine by machine, each while it is still at hand: a year of fifty is thousands of windows.
+        let mut csv = Csv::begin(what.format, &settings.rules);
+        past::each(&settings, &asked(what.format.depth()), |figures| csv.add(&figures))?;
+        return Failure::unless_printed(out.write_all(&csv.end()).and_then(|()| out.flush()));
     }
-    let out = io::stdout().lock();
+    let mut shown = past::read(&settings, &asked(what.format.depth()), what.by)?;
+    if shown.wants_more(what.format) {
+        shown = past::read(&settings, &asked(Depth::Whole), what.by)?;
+    }
     let ink = Ink::of(&out);
     // Standard output alone is written line by line, whatever it leads to.
     let written = shown.write(what.format, ink, &mut BufWriter::new(out));

@@ -1,17 +1,14 @@
-//! A sheet in, CSV out: a line a window with all its sums and ratios, or a line for each loss.
+//! Figures in, CSV out: a line a window with all its sums and ratios, or a line for each loss.
 
-use super::{
-    sheet::{Figure, Sheet},
-    words::word,
+use super::{Format, sheet::Figure, words::word};
+use crate::{
+    event::{stop::State, window::Window},
+    shop::Rules,
 };
-use crate::event::{stop::State, window::Window};
-use std::{
-    fmt::Display,
-    io::{self, Write},
-};
+use std::{fmt::Display, io::Write};
 
-/// So much is handed on at once.
-const BUFFER_BYTES: usize = 1 << 16;
+/// What a report of a few windows takes.
+const BEGIN_BYTES: usize = 1 << 16;
 
 /// What a row says first: which window it is.
 const WHICH: [&str; 7] = ["window", "id", "machine", "line", "from", "to", "final"];
@@ -70,40 +67,72 @@ type Cell = fn(&Figure, &mut Row);
 /// And last.
 const ABOUT: [&str; 3] = ["revision", "convention", "machines"];
 
-/// A line a window.
-pub(super) fn windows(sheet: &Sheet, out: &mut impl Write) -> io::Result<()> {
-    let states = State::ALL.map(|state| format!("time_{}_ms", state.word()));
-    let names = WHICH.into_iter().chain(states.iter().map(String::as_str)).chain(CELLS.map(|(name, _)| name));
-    let mut rows = Rows::begin(names, out)?;
-    for figure in &sheet.figures {
-        rows.add(|row| {
-            which(figure, row);
-            figure.window.time_ms.iter().for_each(|ms| row.whole(*ms));
-            CELLS.iter().for_each(|(_, cell)| cell(figure, row));
-            about(sheet, figure, row);
-        })?;
-    }
-    rows.end()
+/// CSV in the making. It stays in memory until it is whole: whoever makes it may hold the database open, and must not
+/// wait for a reader of the text.
+pub(in crate::cli) struct Csv {
+    row: Row,
+    /// A line for each loss of each window, instead of a line a window.
+    is_of_losses: bool,
+    convention: &'static str,
 }
 
-/// A line for each loss of each window.
-pub(super) fn losses(sheet: &Sheet, out: &mut impl Write) -> io::Result<()> {
-    let names = WHICH.into_iter().chain(["reason", "class", "counts_in", "ms", "times"]);
-    let mut rows = Rows::begin(names, out)?;
-    for figure in &sheet.figures {
-        for loss in &figure.window.losses {
-            rows.add(|row| {
-                which(figure, row);
-                row.text(loss.reason.as_deref().unwrap_or_default());
-                row.text(&word(&loss.class));
-                row.text(&word(&loss.counts_in));
-                row.whole(loss.ms);
-                row.whole(loss.times);
-                about(sheet, figure, row);
-            })?;
+impl Csv {
+    /// With the line of names.
+    pub(in crate::cli) fn begin(format: Format, rules: &Rules) -> Csv {
+        let is_of_losses = format == Format::Losses;
+        let row = Row(Vec::with_capacity(BEGIN_BYTES));
+        let mut csv = Csv { row, is_of_losses, convention: rules.oee.convention.word() };
+        let states = State::ALL.map(|state| format!("time_{}_ms", state.word()));
+        WHICH.into_iter().for_each(|name| csv.row.text(name));
+        if is_of_losses {
+            ["reason", "class", "counts_in", "ms", "times"].into_iter().for_each(|name| csv.row.text(name));
+        } else {
+            let names = states.iter().map(String::as_str).chain(CELLS.map(|(name, _)| name));
+            names.for_each(|name| csv.row.text(name));
+        }
+        ABOUT.into_iter().for_each(|name| csv.row.text(name));
+        csv.row.end();
+        csv
+    }
+
+    /// Their lines.
+    pub(in crate::cli) fn add(&mut self, figures: &[Figure]) {
+        for figure in figures {
+            if self.is_of_losses {
+                self.losses(figure);
+            } else {
+                self.window(figure);
+            }
         }
     }
-    rows.end()
+
+    /// All of it.
+    pub(in crate::cli) fn end(self) -> Vec<u8> {
+        self.row.0
+    }
+
+    fn window(&mut self, figure: &Figure) {
+        let row = &mut self.row;
+        which(figure, row);
+        figure.window.time_ms.iter().for_each(|ms| row.whole(*ms));
+        CELLS.iter().for_each(|(_, cell)| cell(figure, row));
+        about(self.convention, figure, row);
+        row.end();
+    }
+
+    fn losses(&mut self, figure: &Figure) {
+        let row = &mut self.row;
+        for loss in &figure.window.losses {
+            which(figure, row);
+            row.text(loss.reason.as_deref().unwrap_or_default());
+            row.text(&word(&loss.class));
+            row.text(&word(&loss.counts_in));
+            row.whole(loss.ms);
+            row.whole(loss.times);
+            about(self.convention, figure, row);
+            row.end();
+        }
+    }
 }
 
 fn which(figure: &Figure, row: &mut Row) {
@@ -117,53 +146,29 @@ fn which(figure: &Figure, row: &mut Row) {
     row.text(if *is_final { "true" } else { "false" });
 }
 
-fn about(sheet: &Sheet, figure: &Figure, row: &mut Row) {
+fn about(convention: &str, figure: &Figure, row: &mut Row) {
     row.shown(figure.revision);
-    row.text(sheet.rules.oee.convention.word());
+    row.text(convention);
     match &figure.machine {
         Some(machine) => row.text(machine),
         None => row.words(&figure.machines),
     }
 }
 
-struct Rows<'a, W> {
-    row: Row,
-    out: &'a mut W,
-}
-
-impl<'a, W: Write> Rows<'a, W> {
-    /// With the line of names.
-    fn begin<'n>(names: impl Iterator<Item = &'n str>, out: &'a mut W) -> io::Result<Rows<'a, W>> {
-        let mut rows = Rows { row: Row(Vec::with_capacity(BUFFER_BYTES * 2)), out };
-        rows.add(|row| names.chain(ABOUT).for_each(|name| row.text(name)))?;
-        Ok(rows)
-    }
-
-    fn add(&mut self, write: impl FnOnce(&mut Row)) -> io::Result<()> {
-        write(&mut self.row);
-        self.row.0.pop();
-        self.row.0.push(b'\n');
-        if self.row.0.len() >= BUFFER_BYTES {
-            self.out.write_all(&self.row.0)?;
-            self.row.0.clear();
-        }
-        Ok(())
-    }
-
-    fn end(self) -> io::Result<()> {
-        self.out.write_all(&self.row.0)?;
-        self.out.flush()
-    }
-}
-
-/// A row that is being written: each cell with the comma behind it. A year of fifty machines has a million of them, so that
+/// Rows that are being written: each cell with the comma behind it. A year of fifty machines has a million of them, so that
 /// none is a text of its own first.
 struct Row(Vec<u8>);
 
 impl Row {
+    /// The last comma ends the line.
+    fn end(&mut self) {
+        self.0.pop();
+        self.0.push(b'\n');
+    }
+
     /// In quotes where it must be.
     fn text(&mut self, text: &str) {
-        if text.contains(['"', ',', '\n', '\r']) {
+        if text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r')) {
             self.0.push(b'"');
             text.split_inclusive('"').for_each(|piece| {
                 self.0.extend_from_slice(piece.as_bytes());

@@ -88,8 +88,18 @@ impl Figure {
 
     /// Of a window that is kept, read as deep as it was asked for.
     pub(super) fn kept(machine: &MachineRules, kind: &'static str, stated: Stated) -> Figure {
-        let Stated { id, window, listed, .. } = stated;
-        Figure { listed, is_kept: true, ..Figure::of_machine(machine, kind, id, window) }
+        let Stated { machine: name, id, revision, window, listed, .. } = stated;
+        Figure {
+            kind,
+            id,
+            machine: Some(name),
+            line: Some(machine.line.clone()),
+            machines: Vec::new(),
+            revision,
+            window,
+            listed,
+            is_kept: true,
+        }
     }
 
     /// The machine, the line, or the site.
@@ -130,8 +140,11 @@ impl Sheet {
                 serde_json::to_writer_pretty(&mut *out, &self.report())?;
                 writeln!(out)?;
             }
-            Format::Csv => rows::windows(self, out)?,
-            Format::Losses => rows::losses(self, out)?,
+            Format::Csv | Format::Losses => {
+                let mut csv = rows::Csv::begin(format, &self.rules);
+                csv.add(&self.figures);
+                out.write_all(&csv.end())?;
+            }
         }
         out.flush()
     }
