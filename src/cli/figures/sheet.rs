@@ -97,6 +97,7 @@ impl Figure {
             id,
             machine: Some(name),
             line: Some(machine.line.clone()),
+            asset: Some(machine.asset.clone()),
             machines: Vec::new(),
             revision,
             window,
