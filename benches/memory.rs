@@ -10,7 +10,7 @@ mod mosquitto;
 mod plc;
 
 use daemon::Daemon;
-use mosquitto::{Door, Mosquitto};
+use mosquitto::{Door, Mosquitto, eventually};
 use plc::Plc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -28,6 +28,9 @@ const REGISTERS: usize = 40;
 const STARTS: Duration = Duration::from_secs(5);
 /// Long enough for marks, pictures and a few hundred stops.
 const LIVES: Duration = Duration::from_secs(20);
+/// As the broker writes it into its log.
+const TOLD: &str = "Received PUBLISH from ";
+const CONNECTED: &str = "New client connected from ";
 
 fn main() {
     // Listeners, and both ends of a connection are two.
@@ -76,8 +79,17 @@ fn counted(n: usize) -> String {
 
 fn head(of: &str) {
     println!(
-        "{of}\n{:>6} {:>10} {:>10} {:>9} {:>12} {:>8} {:>11} {:>7} {:>10}",
-        "PLCs", "VmRSS kB", "VmHWM kB", "+kB/PLC", "descriptors", "threads", "requests/s", "CPU %", "µs/request"
+        "{of}\n{:>6} {:>10} {:>10} {:>9} {:>12} {:>8} {:>11} {:>7} {:>10} {:>9}",
+        "PLCs",
+        "VmRSS kB",
+        "VmHWM kB",
+        "+kB/PLC",
+        "descriptors",
+        "threads",
+        "requests/s",
+        "CPU %",
+        "µs/request",
+        "messages"
     );
 }
 
@@ -105,6 +117,8 @@ fn live(plcs: usize, toml_of: impl Fn(usize, &Plc) -> String, first: Option<(usi
     fs::write(&toml, config).unwrap();
     plcs.iter().for_each(|plc| _ = plc.set(true));
     let andon = Daemon::start(&toml);
+    // What only ever waits for a broker takes other memory, and sends nothing.
+    eventually("the broker is told something", || broker.logged(TOLD) > 0);
     thread::sleep(STARTS);
     let (begun, before, mut chance) = (Instant::now(), spent(&plcs, &andon), fastrand::Rng::with_seed(1));
     while begun.elapsed() < LIVES {
@@ -116,10 +130,18 @@ fn live(plcs: usize, toml_of: impl Fn(usize, &Plc) -> String, first: Option<(usi
         }
         thread::sleep(Duration::from_secs(1));
     }
-    show(&plcs, &andon, begun.elapsed(), before, first)
+    assert_eq!(broker.logged(CONNECTED), 1, "one connection to the broker, from beginning to end");
+    show(&plcs, &andon, &broker, begun.elapsed(), before, first)
 }
 
-fn show(plcs: &[Plc], andon: &Daemon, lived: Duration, before: (u64, Duration), first: Option<(usize, f64)>) -> f64 {
+fn show(
+    plcs: &[Plc],
+    andon: &Daemon,
+    broker: &Mosquitto,
+    lived: Duration,
+    before: (u64, Duration),
+    first: Option<(usize, f64)>,
+) -> f64 {
     let (requests, busy) = spent(plcs, andon);
     let requests = (requests - before.0) as f64 / lived.as_secs_f64();
     let busy = (busy - before.1).as_secs_f64() / lived.as_secs_f64();
@@ -133,7 +155,7 @@ fn show(plcs: &[Plc], andon: &Daemon, lived: Duration, before: (u64, Duration), 
     let resident: f64 = field("VmRSS").parse().unwrap();
     let more = first.map(|(plcs_then, then)| (resident - then) / (plcs.len() - plcs_then) as f64);
     println!(
-        "{:>6} {:>10} {:>10} {:>9} {descriptors:>12} {:>8} {requests:>11.1} {:>7.2} {:>10.0}",
+        "{:>6} {:>10} {:>10} {:>9} {descriptors:>12} {:>8} {requests:>11.1} {:>7.2} {:>10.0} {:>9}",
         plcs.len(),
         field("VmRSS"),
         field("VmHWM"),
@@ -141,6 +163,7 @@ fn show(plcs: &[Plc], andon: &Daemon, lived: Duration, before: (u64, Duration), 
         field("Threads"),
         busy * 100.0,
         busy * 1e6 / requests,
+        broker.logged(TOLD),
     );
     resident
 }
