@@ -326,7 +326,7 @@ fn seen(recording: &str, stops: &[Vec<Scripted>], base_ms: i64) -> Seen {
                 }
                 // Whoever polls a busy machine may miss a short run between two stops: then they are one, and the first fault names it.
                 (Some((from_ms, first)), Some(stop)) if first.fault == 0 && stop.fault > 0 => {
-                    stood = Some((from_ms, stop))
+                    stood = Some((from_ms, stop));
                 }
                 _ => {}
             }
