@@ -9,7 +9,7 @@ mod mosquitto;
 use andon::{Answer, Ear, Place, Plc, dead_port};
 use expect_test::{Expect, expect};
 use mosquitto::{Door, Mosquitto};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, process::Command};
 
 /// Two machines of one line, and an oven with other times for the shift of the same id.
@@ -455,20 +455,20 @@ fn colour_is_for_terminals_whose_user_wants_it() {
 fn csv_has_a_line_a_window_with_every_sum_and_ratio_and_losses_a_line_each() {
     let place = place();
     expect![[r#"
-        window,id,machine,line,from,to,final,time_running_ms,time_short_stop_ms,time_down_ms,time_changeover_ms,time_planned_stop_ms,time_external_ms,time_unscheduled_ms,time_unknown_ms,planned_ms,run_ms,down_ms,total,good,reject,outside_total,outside_good,availability,performance,quality,oee,coverage,failures,downtimes,flags,calendar_ms,clock_adjust_ms,outside_run_ms,operating_ms,ideal_ms,good_ideal_ms,rework,parts_min,parts_max,quality_by_count,nee,teep,performance_capped,oee_capped,mtbf_ms,mttr_restoration_ms,restorations,restoration_ms,lost_ms,stops,downtimes_ms,ideal_source,repairs,repair_ms,mttr_repair_ms,responses,response_sum_ms,response_ms,revision,convention,machines
-        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,50940000,60000,3000000,0,3600000,0,0,0,54000000,51000000,3000000,45828,45270,558,0,0,0.9444444444444444,0.8755828877005347,0.9881637289750449,0.8171515151515152,1,1,2,,57600000,0,0,50940000,44654727,44126181,0,,,0.9878240377062059,0.8171515151515152,0.7660795454545455,,,50940000,2400000,1,2400000,3060000,3,3000000,mixed,0,0,,0,0,,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,51170000,0,4020000,0,0,1200000,0,1210000,55190000,51170000,4020000,47151,46575,576,1044,1017,0.92716071752129,0.9010553058432675,0.9880929143080226,0.8254756296430513,0.9785460992907802,2,6,,57600000,0,0,51170000,46107000,45558000,0,,,0.9880929143080226,0.8254756296430512,0.7909375,,,25585000,1800000,1,1800000,5220000,6,5220000,machine,0,0,,0,0,,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/early,,line-3,2026-11-23T05:00:00.000Z,2026-11-23T12:00:00.000Z,true,23400000,0,1800000,0,0,0,0,0,25200000,23400000,1800000,1169,1169,0,0,0,0.9285714285714286,,,,1,0,1,ideal_missing,25200000,0,0,23400000,0,0,0,,,1,,,,,,,0,0,1800000,1,1800000,none,0,0,,0,0,,1,oee.com,oven
+        window,id,machine,line,from,to,final,time_running_ms,time_short_stop_ms,time_down_ms,time_changeover_ms,time_planned_stop_ms,time_external_ms,time_unscheduled_ms,time_unknown_ms,planned_ms,run_ms,down_ms,total,good,reject,outside_total,outside_good,availability,performance,quality,oee,coverage,failures,downtimes,flags,calendar_ms,clock_adjust_ms,outside_run_ms,operating_ms,ideal_ms,good_ideal_ms,rework,parts_min,parts_max,quality_by_count,nee,teep,performance_capped,oee_capped,mtbf_ms,mttr_restoration_ms,restorations,restoration_ms,lost_ms,stops,downtimes_ms,ideal_source,repairs,repair_ms,mttr_repair_ms,responses,response_sum_ms,response_ms,revision,convention,machines,asset
+        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,50940000,60000,3000000,0,3600000,0,0,0,54000000,51000000,3000000,45828,45270,558,0,0,0.9444444444444444,0.8755828877005347,0.9881637289750449,0.8171515151515152,1,1,2,,57600000,0,0,50940000,44654727,44126181,0,,,0.9878240377062059,0.8171515151515152,0.7660795454545455,,,50940000,2400000,1,2400000,3060000,3,3000000,mixed,0,0,,0,0,,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,51170000,0,4020000,0,0,1200000,0,1210000,55190000,51170000,4020000,47151,46575,576,1044,1017,0.92716071752129,0.9010553058432675,0.9880929143080226,0.8254756296430513,0.9785460992907802,2,6,,57600000,0,0,51170000,46107000,45558000,0,,,0.9880929143080226,0.8254756296430512,0.7909375,,,25585000,1800000,1,1800000,5220000,6,5220000,machine,0,0,,0,0,,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/early,,line-3,2026-11-23T05:00:00.000Z,2026-11-23T12:00:00.000Z,true,23400000,0,1800000,0,0,0,0,0,25200000,23400000,1800000,1169,1169,0,0,0,0.9285714285714286,,,,1,0,1,ideal_missing,25200000,0,0,23400000,0,0,0,,,1,,,,,,,0,0,1800000,1,1800000,none,0,0,,0,0,,1,oee.com,oven,
     "#]].assert_eq(&said(&place, &["--window", "shift", "--by", "line", "--format", "csv"]));
     expect![[r#"
-        window,id,machine,line,from,to,final,reason,class,counts_in,ms,times,revision,convention,machines
-        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,,unassigned,availability,600000,1,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,mech.jam,failure,availability,2400000,1,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,op.clean,operational,performance,60000,1,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,,unassigned,availability,1920000,3,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,ext.starved,external,excluded,1200000,1,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,mech.jam,failure,availability,2100000,2,1,oee.com,filler-1 capper-1
-        shift,2026-11-23/early,,line-3,2026-11-23T05:00:00.000Z,2026-11-23T12:00:00.000Z,true,,unassigned,availability,1800000,1,1,oee.com,oven
+        window,id,machine,line,from,to,final,reason,class,counts_in,ms,times,revision,convention,machines,asset
+        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,,unassigned,availability,600000,1,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,mech.jam,failure,availability,2400000,1,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/early,,line-2,2026-11-23T05:00:00.000Z,2026-11-23T13:00:00.000Z,true,op.clean,operational,performance,60000,1,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,,unassigned,availability,1920000,3,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,ext.starved,external,excluded,1200000,1,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/late,,line-2,2026-11-23T13:00:00.000Z,2026-11-23T21:00:00.000Z,true,mech.jam,failure,availability,2100000,2,1,oee.com,filler-1 capper-1,
+        shift,2026-11-23/early,,line-3,2026-11-23T05:00:00.000Z,2026-11-23T12:00:00.000Z,true,,unassigned,availability,1800000,1,1,oee.com,oven,
     "#]].assert_eq(&said(&place, &["--window", "shift", "--by", "line", "--format", "losses"]));
 }
 
@@ -483,6 +483,7 @@ fn json_of_the_site() {
           "as_of_sequence": …
           "windows": [
             {
+              "asset": null,
               "window": "all",
               "id": "all",
               "machine": null,
@@ -536,6 +537,8 @@ fn json_of_the_site() {
                 "nee": null,
                 "teep": null,
                 "coverage": 0.9910766961651918,
+                "performance_capped": null,
+                "oee_capped": null,
                 "mtbf_ms": 41836666,
                 "mttr_restoration_ms": 2100000,
                 "mttr_repair_ms": null,
@@ -710,6 +713,39 @@ fn sums(path: &str, value: &Value, into: &mut BTreeMap<String, i64>) {
 }
 
 #[test]
+fn an_asset_is_the_sum_of_its_machines_with_its_own_mean_times() {
+    let filler = "id = \"filler-1\"\n";
+    let oven = "id = \"oven\"\n";
+    let asset = |id: &str| format!("{id}asset = \"EQ-7\"\n");
+    let place = Place::with(&PLANT.replacen(filler, &asset(filler), 1).replacen(oven, &asset(oven), 1));
+    place.write("day.csv", &day());
+    let (machines, assets) =
+        (windows(&place, &["--window", "all"]), windows(&place, &["--window", "all", "--by", "asset"]));
+    let named: Vec<_> = assets.iter().map(|window| (&window["asset"], &window["machines"])).collect();
+    assert_eq!(named, [(&json!("EQ-7"), &json!(["filler-1", "oven"])), (&json!("capper-1"), &json!(["capper-1"]))]);
+    let pair: Vec<&Value> = machines.iter().filter(|window| window["asset"] == "EQ-7").collect();
+    assert_eq!(pair.len(), 2);
+    let both = &assets[0];
+    assert!(both["machine"].is_null() && both["line"].is_null());
+    let sum = |key: &str| pair.iter().map(|window| window.pointer(key).unwrap().as_i64().unwrap()).sum::<i64>();
+    for key in ["/planned_ms", "/operating_ms", "/counts/total", "/failures", "/restoration_ms", "/restorations"] {
+        assert_eq!(both.pointer(key).unwrap(), sum(key), "{key}");
+    }
+    let (failures, restorations) = (sum("/failures"), sum("/restorations"));
+    assert!(failures > 0 && restorations > 0);
+    assert_eq!(both["kpi"]["mtbf_ms"], sum("/operating_ms") / failures);
+    assert_eq!(both["kpi"]["mttr_restoration_ms"], sum("/restoration_ms") / restorations);
+    let table = said(&place, &["--window", "shift", "--by", "asset"]);
+    assert!(table.contains("EQ-7  shift") && table.contains("filler-1 + oven"), "{table}");
+    let csv = said(&place, &["--window", "all", "--by", "asset", "--format", "csv"]);
+    assert!(csv.lines().next().unwrap().ends_with(",machines,asset"), "{csv}");
+    assert!(csv.lines().nth(1).unwrap().ends_with("EQ-7"), "{csv}");
+    // A report by asset is held against another one of its kind.
+    said(&place, &["--window", "all", "--by", "asset", "--report", "old.json"]);
+    said(&place, &["--window", "all", "--by", "asset", "--against", "old.json"]);
+}
+
+#[test]
 fn a_line_is_the_sum_of_its_machines_and_the_site_of_all_whatever_the_windows() {
     let place = place();
     for kind in ["all", "shift", "hour", "day", "order"] {
@@ -729,7 +765,7 @@ fn a_line_is_the_sum_of_its_machines_and_the_site_of_all_whatever_the_windows() 
                 // Whose parts are certain has made no more and no fewer.
                 if sum["parts_bounds"].is_null() {
                     let total = &window["counts"]["total"];
-                    sum["parts_bounds"] = serde_json::json!({ "min": total, "max": total });
+                    sum["parts_bounds"] = json!({ "min": total, "max": total });
                 }
                 sums("", &sum, &mut all);
             }
@@ -751,7 +787,7 @@ fn a_line_is_the_sum_of_its_machines_and_the_site_of_all_whatever_the_windows() 
     }
     // Of one id, though the oven begins and ends an hour earlier: seen from six.
     let early = &windows(&place, &["--window", "shift", "--by", "site"])[0];
-    assert_eq!(early["machines"], serde_json::json!(["filler-1", "capper-1", "oven"]));
+    assert_eq!(early["machines"], json!(["filler-1", "capper-1", "oven"]));
     assert_eq!(
         (&early["from"], &early["to"]),
         (&"2026-11-23T05:00:00.000Z".into(), &"2026-11-23T13:00:00.000Z".into())
@@ -784,6 +820,8 @@ fn a_line_with_a_bottleneck_has_its_figures_and_the_site_those_of_all() {
     lines.retain(|window| window["line"] == "line-2");
     assert_eq!(lines.len(), 2);
     for (line, machine) in lines.iter_mut().zip(&mut capper) {
+        assert_eq!(line["asset"].take(), Value::Null);
+        assert_eq!(machine["asset"].take(), "capper-1");
         assert_eq!((line["machine"].take(), machine["machine"].take()), (Value::Null, "capper-1".into()));
         assert_eq!(line, machine);
     }
@@ -976,7 +1014,7 @@ fn what_has_changed_in_many_windows_is_told_in_a_line_each() {
 fn what_has_changed_as_json() {
     let place = changed();
     let told: Value = serde_json::from_str(&said(&place, &["--against", "old.json", "--format", "json"])).unwrap();
-    assert_eq!(told["convention"], serde_json::json!({ "old": "oee.com", "new": "iso22400" }));
+    assert_eq!(told["convention"], json!({ "old": "oee.com", "new": "iso22400" }));
     let changed = told["downtimes"]["changed"].as_array().unwrap();
     let of = |number: &str| {
         let is_it = |change: &&Value| change["old"]["number"] == number || change["new"]["number"] == number;
@@ -1053,7 +1091,7 @@ fn what_only_one_of_two_reports_tells_of_is_said() {
     ];
     assert_eq!((answer.code, answer.err), (0, words.map(|words| format!("warning: {words}\n")).concat()));
     let changes: Value = serde_json::from_str(&answer.out).unwrap();
-    assert_eq!(changes["scope"], serde_json::json!(words));
+    assert_eq!(changes["scope"], json!(words));
 
     let day = place.read("day.csv");
     place.write(
@@ -1180,7 +1218,7 @@ run = "dead.run"
     let lines = place.report(&["--by", "line"]);
     let line = &lines["windows"][0];
     assert_eq!((&line["line"], &line["machine"]), (&"line-2".into(), &Value::Null));
-    assert_eq!(line["machines"], serde_json::json!(["press-7", "press-8"]));
+    assert_eq!(line["machines"], json!(["press-7", "press-8"]));
     let both: i64 = closed.iter().map(|event| event["data"]["duration_ms"].as_i64().unwrap()).sum();
     assert_eq!(line["down_ms"], both);
     let sum = |of: &dyn Fn(&Value) -> i64| machines["windows"].as_array().unwrap()[..2].iter().map(of).sum::<i64>();

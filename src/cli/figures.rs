@@ -41,6 +41,8 @@ pub(super) enum By {
     Machine,
     /// The machines of a line added up, or its bottleneck.
     Line,
+    /// The machines of an asset of the CMMS added up.
+    Asset,
     /// All machines added up.
     Site,
 }

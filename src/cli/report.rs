@@ -38,7 +38,7 @@ pub(super) struct What {
 pub(super) fn run(plan: Plan, what: &What) -> Result<(), Failure> {
     super::known_machine(&plan, what.machine.as_deref())?;
     if what.machine.is_some() && what.by != By::Machine {
-        let words = "--machine is for figures of machines: a line or the site is more than one of them";
+        let words = "--machine is for figures of machines: an asset, a line or the site may be more than one of them";
         return Err(Failure::say(Exit::Usage, words));
     }
     let settings = super::daemon::settings(plan, None, 1);

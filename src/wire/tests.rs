@@ -8,7 +8,7 @@ use super::{
     envelope,
     payload::{
         picture::{self, Commands, Live, Plc, Refused, Status},
-        report::Report,
+        report::{self, Report},
         window,
     },
     *,
@@ -848,7 +848,7 @@ fn report(window: &Window) -> Value {
         convention: "oee.com",
         timezone: "Europe/Berlin",
         as_of_sequence: 46,
-        windows: vec![window::data(DAY, window)],
+        windows: vec![report::Window { asset: None, data: window::data(DAY, window) }],
     })
 }
 
@@ -863,6 +863,7 @@ fn a_report() {
           "as_of_sequence": 46,
           "windows": [
             {
+              "asset": null,
               "window": "day",
               "id": "2026-11-23",
               "machine": "press-7",
@@ -923,6 +924,8 @@ fn a_report() {
                 "nee": 0.45,
                 "teep": 0.45,
                 "coverage": 1.0,
+                "performance_capped": null,
+                "oee_capped": null,
                 "mtbf_ms": 40000,
                 "mttr_restoration_ms": 20000,
                 "mttr_repair_ms": null,
@@ -972,7 +975,10 @@ fn the_picture_of_the_oee_holds_the_windows_of_the_report() {
     let mut picture =
         pictured("oee", &picture::oee(at(DECIDED), names.about(Some(MACHINE)), "oee.com", Some(day), None, None));
     let shift = picture.as_object_mut().unwrap().insert("shift".to_owned(), "a window of the report".into());
-    assert_eq!(shift.as_ref(), Some(&report(&minute)["windows"][0]));
+    // The picture itself says whose it is.
+    let mut window = report(&minute)["windows"][0].clone();
+    assert!(window.as_object_mut().unwrap().remove("asset").is_some());
+    assert_eq!(shift, Some(window));
     golden(
         &picture,
         expect![[r#"

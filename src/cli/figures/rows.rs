@@ -65,7 +65,7 @@ const CELLS: [(&str, Cell); 44] = [
 type Cell = fn(&Figure, &mut Row);
 
 /// And last.
-const ABOUT: [&str; 3] = ["revision", "convention", "machines"];
+const ABOUT: [&str; 4] = ["revision", "convention", "machines", "asset"];
 
 /// CSV in the making. It stays in memory until it is whole: whoever makes it may hold the database open, and must not
 /// wait for a reader of the text.
@@ -153,6 +153,7 @@ fn about(convention: &str, figure: &Figure, row: &mut Row) {
         Some(machine) => row.text(machine),
         None => row.words(&figure.machines),
     }
+    row.text(figure.asset.as_deref().unwrap_or_default());
 }
 
 /// Rows that are being written: each cell with the comma behind it. A year of fifty machines has a million of them, so that

@@ -10,8 +10,8 @@ use crate::{
     io::journal::history::Stated,
     shop::{Rules, rules::MachineRules},
     wire::payload::{
-        report::Report,
-        window::{Data, Which, data},
+        report::{self, Report},
+        window::{Which, data},
     },
 };
 use std::{
@@ -41,11 +41,13 @@ pub(in crate::cli) struct Figure {
     pub(in crate::cli) kind: &'static str,
     /// `2026-11-23/early`
     pub(in crate::cli) id: String,
-    /// `None` for a line or the site.
+    /// `None` for an asset, a line or the site.
     pub(in crate::cli) machine: Option<String>,
-    /// `None` for the site.
+    /// `None` for an asset or the site.
     pub(in crate::cli) line: Option<String>,
-    /// Those of a line or the site whose figures are in it.
+    /// `None` for a line or the site.
+    pub(in crate::cli) asset: Option<String>,
+    /// Those of an asset, a line or the site whose figures are in it.
     pub(in crate::cli) machines: Vec<String>,
     /// From 1.
     pub(in crate::cli) revision: u64,
@@ -60,7 +62,7 @@ pub(in crate::cli) struct Figure {
 pub(in crate::cli) struct Sheet {
     pub(super) rules: Arc<Rules>,
     pub(super) as_of: AsOf,
-    /// By kind, then machine (or line), then time.
+    /// By kind, then machine (or asset, or line), then time.
     pub(super) figures: Vec<Figure>,
 }
 
@@ -78,6 +80,7 @@ impl Figure {
             id: id.into(),
             machine: Some(machine.id.clone()),
             line: Some(machine.line.clone()),
+            asset: Some(machine.asset.clone()),
             machines: Vec::new(),
             revision: 1,
             window,
@@ -94,6 +97,7 @@ impl Figure {
             id,
             machine: Some(name),
             line: Some(machine.line.clone()),
+            asset: Some(machine.asset.clone()),
             machines: Vec::new(),
             revision,
             window,
@@ -102,12 +106,12 @@ impl Figure {
         }
     }
 
-    /// The machine, the line, or the site.
+    /// The machine, the line, the asset, or the site.
     pub(super) fn whose(&self) -> &str {
-        self.machine.as_deref().or(self.line.as_deref()).unwrap_or("site")
+        self.machine.as_deref().or(self.line.as_deref()).or(self.asset.as_deref()).unwrap_or("site")
     }
 
-    fn data(&self) -> Data<'_> {
+    fn data(&self) -> report::Window<'_> {
         let which = Which {
             window: self.kind,
             id: &self.id,
@@ -116,7 +120,7 @@ impl Figure {
             machines: &self.machines,
             revision: self.revision,
         };
-        data(which, &self.window)
+        report::Window { asset: self.asset.as_deref(), data: data(which, &self.window) }
     }
 }
 
@@ -171,12 +175,12 @@ fn rolled_up(figures: Vec<Figure>, by: By, rules: &Rules) -> Vec<Figure> {
     let mut groups: Vec<Vec<Figure>> = Vec::new();
     let mut places: HashMap<(&'static str, Option<String>, String), usize> = HashMap::new();
     for figure in figures {
-        let line = figure.line.clone().filter(|_| by == By::Line);
-        let bottleneck = line.as_deref().and_then(|line| rules.bottleneck(line));
+        let whose = whose(&figure, by).cloned();
+        let bottleneck = whose.as_deref().filter(|_| by == By::Line).and_then(|line| rules.bottleneck(line));
         if bottleneck.is_some_and(|bottleneck| figure.machine.as_deref() != Some(bottleneck)) {
             continue;
         }
-        let place = *places.entry((figure.kind, line, figure.id.clone())).or_insert_with(|| {
+        let place = *places.entry((figure.kind, whose, figure.id.clone())).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -185,10 +189,25 @@ fn rolled_up(figures: Vec<Figure>, by: By, rules: &Rules) -> Vec<Figure> {
     let mut sums: Vec<Figure> = groups.into_iter().filter_map(|group| added_up(group, by, rules)).collect();
     let kinds: Vec<&str> = sums.iter().map(|figure| figure.kind).collect();
     let kind_of = |figure: &Figure| kinds.iter().position(|kind| *kind == figure.kind);
-    let line_of =
-        |figure: &Figure| rules.machines.iter().position(|machine| Some(&machine.line) == figure.line.as_ref());
-    sums.sort_by_cached_key(|figure| (kind_of(figure), line_of(figure), figure.window.from));
+    let first_of = |figure: &Figure| {
+        let is_in = |machine: &MachineRules| match by {
+            By::Line => Some(&machine.line) == figure.line.as_ref(),
+            By::Asset => Some(&machine.asset) == figure.asset.as_ref(),
+            By::Machine | By::Site => true,
+        };
+        rules.machines.iter().position(is_in)
+    };
+    sums.sort_by_cached_key(|figure| (kind_of(figure), first_of(figure), figure.window.from));
     sums
+}
+
+/// What its machine is added up in.
+fn whose(figure: &Figure, by: By) -> Option<&String> {
+    match by {
+        By::Line => figure.line.as_ref(),
+        By::Asset => figure.asset.as_ref(),
+        By::Machine | By::Site => None,
+    }
 }
 
 fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
@@ -199,6 +218,7 @@ fn added_up(group: Vec<Figure>, by: By, rules: &Rules) -> Option<Figure> {
         id: first.id.clone(),
         machine: None,
         line: first.line.clone().filter(|_| by == By::Line),
+        asset: first.asset.clone().filter(|_| by == By::Asset),
         // Whichever machine's is revised, this is revised.
         revision: 1 + group.iter().map(|figure| figure.revision - 1).sum::<u64>(),
         listed: group.iter().fold(Listed::default(), |sum, figure| sum.plus(figure.listed)),

@@ -55,7 +55,7 @@ pub(super) fn blocks(sheet: &Sheet) -> impl Iterator<Item = &Figure> {
 }
 
 fn is_same(a: &Figure, b: &Figure) -> bool {
-    (&a.machine, &a.line) == (&b.machine, &b.line)
+    (&a.machine, &a.line, &a.asset) == (&b.machine, &b.line, &b.asset)
 }
 
 struct Page<'a> {

@@ -27,6 +27,8 @@ pub(super) struct SaidWindow {
     pub(super) id: String,
     pub(super) machine: Option<String>,
     pub(super) line: Option<String>,
+    #[serde(default)]
+    pub(super) asset: Option<String>,
     losses: Vec<SaidLoss>,
     downtimes: Vec<SaidDowntime>,
     #[serde(flatten)]
@@ -147,12 +149,13 @@ impl Said {
 impl SaidWindow {
     /// What names it.
     pub(super) fn key(&self) -> (&str, Option<&str>, Option<&str>, &str) {
-        (&self.window, self.line.as_deref(), self.machine.as_deref(), &self.id)
+        // A machine goes on under another asset.
+        (&self.window, self.line.as_deref(), self.machine.as_deref().or(self.asset.as_deref()), &self.id)
     }
 
-    /// The machine, the line, or the site.
+    /// The machine, the line, the asset, or the site.
     pub(super) fn whose(&self) -> &str {
-        self.machine.as_deref().or(self.line.as_deref()).unwrap_or("site")
+        self.machine.as_deref().or(self.line.as_deref()).or(self.asset.as_deref()).unwrap_or("site")
     }
 
     /// Its figures, in the order of the JSON.

@@ -69,7 +69,7 @@ pub(super) fn differs(old: &Said, new: &Said) -> Result<Vec<String>, String> {
 /// What a report is about.
 struct Scope<'a> {
     machines: BTreeSet<&'a str>,
-    /// Machines, lines or the site.
+    /// Machines, lines, assets or the site.
     by: BTreeSet<&'static str>,
     kinds: BTreeSet<&'a str>,
     ids: BTreeSet<&'a str>,
@@ -92,6 +92,7 @@ impl<'a> Scope<'a> {
             scope.by.insert(match window {
                 SaidWindow { machine: Some(_), .. } => "machines",
                 SaidWindow { line: Some(_), .. } => "lines",
+                SaidWindow { asset: Some(_), .. } => "assets",
                 _ => "the site",
             });
             scope.kinds.insert(&window.window);

@@ -13,5 +13,15 @@ pub struct Report<'a> {
     /// The last event that is in.
     pub as_of_sequence: u64,
     /// In order of machine and time.
-    pub windows: Vec<window::Data<'a>>,
+    pub windows: Vec<Window<'a>>,
+}
+
+/// A window, and whose it is in the CMMS.
+#[derive(Serialize)]
+pub struct Window<'a> {
+    /// `null` for a line or the site.
+    pub asset: Option<&'a str>,
+    /// The figures.
+    #[serde(flatten)]
+    pub data: window::Data<'a>,
 }

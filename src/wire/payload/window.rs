@@ -196,11 +196,9 @@ pub(super) struct KpiData {
     teep: Option<f64>,
     /// Ratio: what of the time was seen.
     coverage: Option<f64>,
-    /// Ratio: performance, but at most 1; under the convention `smrp` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Ratio: performance, but at most 1; `null` under every convention but `smrp`.
     performance_capped: Option<f64>,
-    /// Ratio: OEE with performance at most 1; under the convention `smrp` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Ratio: OEE with performance at most 1; `null` under every convention but `smrp`.
     oee_capped: Option<f64>,
     /// Milliseconds: time in `running` / failures.
     mtbf_ms: Option<i64>,
