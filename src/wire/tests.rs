@@ -1064,7 +1064,7 @@ fn the_status_of_the_gateway() {
             "duplicate": 3,
             "dropped": 0
           },
-                    "trouble": null,
+          "trouble": null,
           "reload_refused": {
             "at": "2026-11-23T06:16:03.200Z",
             "text": "two faults"
