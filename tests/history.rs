@@ -21,7 +21,13 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
+
+/// For whatever the daemon is waited for.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const ALWAYS: (Stamp, Stamp) = (Stamp::MIN, Stamp::MAX);
 
@@ -554,13 +560,15 @@ const FORMAT_1: &str = "
 fn run_until(folder: &Path, what: &str) {
     let mut daemon = andon(folder, &["run"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&daemon);
-    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let lines = BufReader::new(daemon.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (line, heard) = mpsc::channel();
+    thread::spawn(move || lines.map_while(|said| line.send(said).ok()).for_each(drop));
     let mut said = Vec::new();
     while !said.last().is_some_and(|line: &String| line.contains(what)) {
-        said.push(lines.next().unwrap_or_else(|| panic!("it ended: {said:#?}")));
+        said.push(heard.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it never said {what:?}: {said:#?}")));
     }
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let left: Vec<String> = lines.collect();
+    let left: Vec<String> = heard.iter().collect();
     assert!(daemon.wait().unwrap().success(), "{left:#?}");
 }
 
@@ -573,6 +581,8 @@ fn a_database_of_the_first_release_gets_its_history_once() {
     let db = folder.path().join("data/andon.db");
     let made = folder.path().join("made.db");
     fs::rename(&db, &made).unwrap();
+    // It knew of no other file.
+    fs::remove_file(folder.path().join("data/superblock")).unwrap();
     by_hand(folder.path(), FORMAT_1);
     let tables = ["meta", "journal", "milestone", "snapshot", "mark", "cursor"];
     let copies = tables.map(|table| format!("INSERT INTO main.{table} SELECT * FROM made.{table};")).concat();
