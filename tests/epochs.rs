@@ -9,7 +9,7 @@ mod mosquitto;
 use andon::{Ear, Heard, Place, Plc, publish};
 use mosquitto::{Door, Mosquitto, eventually};
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, os::unix::fs::FileExt as _};
 
 const MACHINE: &str = "andon/v1/acme/leipzig/hall-3/line-2/press-7";
 const GATEWAY: &str = "andon/v1/acme/leipzig/hall-3/_gateway/gw";
@@ -42,6 +42,7 @@ short_stop = "300ms"
 no_data = "10s"
 [[consumer]]
 id = "mes"
+may = ["reason"]
 "#
     )
 }
@@ -213,4 +214,26 @@ fn a_consumer_that_holds_more_than_the_gateway_knows_makes_it_begin_a_new_epoch(
     assert_eq!(notice["epoch"], 5);
     daemon.stop();
     is_whole(&ear, 5);
+}
+
+#[test]
+fn a_database_that_rots_under_the_running_gateway_is_left_without_an_outage() {
+    let (_plc, broker, ear, place) = shop();
+    let mut daemon = place.run(&[]);
+    ear.until_event("state.changed", |event| event["data"]["state"] == "running");
+    let path = place.path("data/andon.db");
+    rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    // Every page but the first.
+    let length = fs::metadata(&path).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&vec![0xA5; usize::try_from(length - 4096).unwrap()], 4096).unwrap();
+    let command = json!({ "command_id": "c", "by": "mes", "downtime_id": "press-7/1", "code": null });
+    publish(&broker, &format!("{MACHINE}/command/reason"), command.to_string().as_bytes(), &["-q", "1"]);
+    let notice = ear.until_event("notice.raised", |event| event["data"]["code"] == "epoch_begun");
+    assert_eq!(notice["epoch"], 2);
+    // What could not be written was not answered, comes again and is.
+    ear.until("an answer", |heard| heard.topic.ends_with("/reply") && heard.json()["data"]["command_id"] == "c");
+    assert!(daemon.is_running());
+    daemon.stop();
+    is_whole(&ear, 2);
 }
